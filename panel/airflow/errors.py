@@ -11,6 +11,7 @@
     │   ├── Invalid            400, 405, 406, 415, 422
     │   ├── RateLimited        429
     │   └── ServerFault        5xx
+    ├── NotFinished            the run is still going on; what was asked for exists once it has finished
     ├── BadPayload             an answer that is not what the API promises: HTML, garbage, too large
     └── Unsupported            this server's version cannot do that (Airflow 2, or too old for the call)
 
@@ -80,6 +81,11 @@ class RateLimited(Rejected):
 
 class ServerFault(Rejected):
     retryable = True
+
+
+class NotFinished(AirflowError):
+    retryable = True
+    code = "airflow_not_finished"
 
 
 class BadPayload(AirflowError):

@@ -1,0 +1,258 @@
+"""Settings, all from the environment (each variable also as ``NAME_FILE``). docs/settings.md lists them.
+
+Without ``MAPBOARD_ENV=production`` everything lives in ``var/`` of the checkout and is meant for loopback only.
+Production refuses to start on an unsafe or missing setting, naming it.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from cryptography.fernet import Fernet
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management.utils import get_random_secret_key
+from django.utils.translation import gettext_lazy as _
+
+from config.environment import PRODUCTION, encryption_keys, env, kept_secret, private_directory
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+MAPBOARD_ENV: str = env.str("MAPBOARD_ENV", "development")
+if MAPBOARD_ENV not in {"development", PRODUCTION}:
+    raise ImproperlyConfigured(f"MAPBOARD_ENV must be 'development' or 'production', not {MAPBOARD_ENV!r}.")
+IN_PRODUCTION = MAPBOARD_ENV == PRODUCTION
+
+
+def _needed_in_production(variable: str) -> str:
+    value: str = env.str(variable, "")
+    if IN_PRODUCTION and not value:
+        raise ImproperlyConfigured(f"{variable} (or {variable}_FILE) must be set when MAPBOARD_ENV=production.")
+    return value
+
+
+VAR_DIR = Path(env.str("MAPBOARD_VAR_DIR", str(BASE_DIR / "var")))
+if not IN_PRODUCTION:
+    private_directory(VAR_DIR)
+
+# ── Secrets ──────────────────────────────────────────────────────────────────────────────────────────────────────
+SECRET_KEY = _needed_in_production("SECRET_KEY") or kept_secret(VAR_DIR / "secret_key", get_random_secret_key())
+if IN_PRODUCTION and len(SECRET_KEY) < 40:
+    raise ImproperlyConfigured("SECRET_KEY must have at least 40 characters in production.")
+_keys = _needed_in_production("MAPBOARD_ENCRYPTION_KEYS") or kept_secret(
+    VAR_DIR / "encryption_keys", Fernet.generate_key().decode()
+)
+MAPBOARD_ENCRYPTION_KEYS = encryption_keys(
+    [key.strip() for key in _keys.split(",") if key.strip()], "MAPBOARD_ENCRYPTION_KEYS"
+)
+
+# ── Web ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+DEBUG = env.bool("DEBUG", False)
+if IN_PRODUCTION and DEBUG:
+    raise ImproperlyConfigured("DEBUG must not be on when MAPBOARD_ENV=production.")
+ALLOWED_HOSTS: list[str] = [host.strip() for host in _needed_in_production("ALLOWED_HOSTS").split(",") if host.strip()]
+if not IN_PRODUCTION and not ALLOWED_HOSTS:
+    ALLOWED_HOSTS = ["localhost", "127.0.0.1", "[::1]"]
+if IN_PRODUCTION and "*" in ALLOWED_HOSTS:
+    raise ImproperlyConfigured("ALLOWED_HOSTS must name the hosts in production; '*' admits every one.")
+CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", [])
+BEHIND_TLS = env.bool("MAPBOARD_BEHIND_TLS", IN_PRODUCTION)
+if BEHIND_TLS:
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    SECURE_HSTS_SECONDS = int(timedelta(days=365).total_seconds())
+    SECURE_SSL_REDIRECT = env.bool("MAPBOARD_SSL_REDIRECT", True)
+    SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
+    SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = True
+SESSION_COOKIE_AGE = int(timedelta(days=14).total_seconds())
+SESSION_COOKIE_NAME = "mapboard_session"
+CSRF_COOKIE_NAME = "mapboard_csrf"
+X_FRAME_OPTIONS = "DENY"
+SECURE_REFERRER_POLICY = "same-origin"
+
+ROOT_URLCONF = "config.urls"
+WSGI_APPLICATION = "config.wsgi.application"
+LOGIN_URL = "access:login"
+LOGIN_REDIRECT_URL = "mirror:home"
+LOGOUT_REDIRECT_URL = "access:login"
+
+INSTALLED_APPS = [
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "django_htmx",
+    "template_partials",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "knox",
+    "panel.ui",
+    "panel.access",
+    "panel.servers",
+    "panel.mirror",
+    "panel.retries",
+    "panel.launches",
+    "panel.api",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+    "panel.ui.middleware.SecurityHeadersMiddleware",
+    "panel.ui.middleware.HtmxResponseMiddleware",
+    "panel.access.middleware.AuthorizationMiddleware",
+]
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "builtins": ["django.templatetags.i18n", "django.templatetags.static", "panel.ui.templatetags.mapboard"],
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "panel.access.context_processors.may",
+            ],
+        },
+    }
+]
+
+STATIC_URL = "static/"
+STATIC_ROOT = Path(env.str("MAPBOARD_STATIC_ROOT", str(BASE_DIR / "staticfiles")))
+STATICFILES_DIRS = [BASE_DIR / "static"]
+WHITENOISE_USE_FINDERS = not IN_PRODUCTION
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"
+        if IN_PRODUCTION
+        else "django.contrib.staticfiles.storage.StaticFilesStorage"
+    },
+}
+
+LANGUAGE_CODE = "en"
+LANGUAGES = [("en", _("English"))]
+USE_TZ = True
+TIME_ZONE = "UTC"
+
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+
+# ── Database ─────────────────────────────────────────────────────────────────────────────────────────────────────
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+_database: dict[str, Any] = env.dj_db_url(
+    "DATABASE_URL", _needed_in_production("DATABASE_URL") or f"sqlite:///{VAR_DIR / 'mapboard.sqlite3'}"
+)
+if "sqlite" in _database["ENGINE"]:
+    if IN_PRODUCTION:
+        raise ImproperlyConfigured("DATABASE_URL must name a PostgreSQL database in production.")
+    _database["OPTIONS"] = {
+        "timeout": 20,
+        "transaction_mode": "IMMEDIATE",
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON;",
+    }
+else:
+    _database["CONN_MAX_AGE"] = 60
+    _database["CONN_HEALTH_CHECKS"] = True
+DATABASES = {"default": _database}
+
+# ── Broker and worker ────────────────────────────────────────────────────────────────────────────────────────────
+BROKER_URL_FILE = VAR_DIR / "redis_url"
+"""Where `make run` writes the address of the embedded server it started, for other shells to find."""
+
+
+def _redis_url() -> str:
+    url: str = _needed_in_production("REDIS_URL")
+    if not url and BROKER_URL_FILE.is_file():
+        url = BROKER_URL_FILE.read_text().strip()
+    if url and urlsplit(url).scheme not in {"redis", "rediss", "unix"}:
+        raise ImproperlyConfigured("REDIS_URL must begin with redis://, rediss:// or unix://.")
+    return url or "redis://127.0.0.1:6379/0"
+
+
+REDIS_URL = _redis_url()
+CELERY_BROKER_URL = REDIS_URL.replace("unix://", "redis+socket://", 1) if REDIS_URL.startswith("unix") else REDIS_URL
+CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_connect_timeout": 2, "socket_timeout": 10, "visibility_timeout": 3600}
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_SERIALIZER = "json"
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_TASK_TIME_LIMIT = 15 * 60
+CELERY_TASK_SOFT_TIME_LIMIT = 14 * 60
+CELERY_TIMEZONE = "UTC"
+CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
+    # Each sweep claims what is due in the database; one that comes while another still works finds nothing to do.
+    "servers.check_health": {"task": "servers.check_health", "schedule": 15.0, "options": {"expires": 15}},
+    "mirror.sweep": {"task": "mirror.sweep", "schedule": 3.0, "options": {"expires": 3}},
+    "retries.sweep": {"task": "retries.sweep", "schedule": 3.0, "options": {"expires": 3}},
+    "launches.sweep": {"task": "launches.sweep", "schedule": 3.0, "options": {"expires": 3}},
+    "ui.beat": {"task": "ui.beat", "schedule": 10.0, "options": {"expires": 10}},
+}
+
+# ── REST API ─────────────────────────────────────────────────────────────────────────────────────────────────────
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "panel.api.authentication.BearerTokenAuthentication",
+        "panel.api.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["panel.api.permissions.ActionPermission"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_PAGINATION_CLASS": "panel.api.pagination.KeysetPagination",
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "panel.api.errors.exception_handler",
+    "URL_FORMAT_OVERRIDE": None,
+    "PAGE_SIZE": 100,
+    "TEST_REQUEST_DEFAULT_FORMAT": "json",
+}
+REST_KNOX = {"AUTH_HEADER_PREFIX": "Bearer", "TOKEN_TTL": None, "TOKEN_LIMIT_PER_USER": None}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Mapboard REST API",
+    "VERSION": "1",
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "REDOC_DIST": "SIDECAR",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PERMISSIONS": ["panel.api.permissions.ActionPermission"],
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+}
+
+# ── Mapboard itself ──────────────────────────────────────────────────────────────────────────────────────────────
+AIRFLOW_MAX_IN_FLIGHT: int = env.int("AIRFLOW_MAX_IN_FLIGHT", 4)
+if not 1 <= AIRFLOW_MAX_IN_FLIGHT <= 8:
+    raise ImproperlyConfigured("AIRFLOW_MAX_IN_FLIGHT must lie between 1 and 8: more stall an Airflow api-server.")
+AIRFLOW_TIMEOUT_SECONDS: float = env.float("AIRFLOW_TIMEOUT_SECONDS", 30.0)
+MIRROR_FRESH_SECONDS: float = env.float("MIRROR_FRESH_SECONDS", 4.0)
+MIRROR_RUNS_PER_DAG: int = env.int("MIRROR_RUNS_PER_DAG", 25)
+MIRROR_DAYS: int = env.int("MIRROR_DAYS", 30)
+RESULT_PREVIEW_BYTES: int = env.int("RESULT_PREVIEW_BYTES", 4096)
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", "INFO")},
+    "loggers": {"httpx": {"level": "WARNING"}, "httpcore": {"level": "WARNING"}},
+}

@@ -1,0 +1,13 @@
+"""Where each room hangs."""
+
+from django.urls import include, path
+
+urlpatterns = [
+    path("", include("panel.ui.urls")),
+    path("", include("panel.access.urls")),
+    path("", include("panel.servers.urls")),
+    path("", include("panel.launches.urls")),
+    path("", include("panel.retries.urls")),
+    path("", include("panel.mirror.urls")),
+    path("api/v1/", include("panel.api.urls")),
+]

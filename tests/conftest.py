@@ -1,0 +1,79 @@
+"""The fixed cast of the tests: one user a group, one Airflow server (a fake on the wire)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from django.contrib.auth.models import Group, User
+from django.test import Client
+
+
+@pytest.fixture(autouse=True)
+def _quick_passwords(settings) -> None:
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+@pytest.fixture
+def person(db) -> Callable[..., User]:
+    """``person("alice", "operator")``: a user in these groups."""
+
+    def make(name: str, *groups: str) -> User:
+        user = User.objects.create_user(name, password=f"{name}-password")
+        user.groups.set(Group.objects.filter(name__in=groups))
+        return user
+
+    return make
+
+
+@pytest.fixture
+def viewer(person) -> User:
+    return person("vera", "viewer")
+
+
+@pytest.fixture
+def operator(person) -> User:
+    return person("olga", "operator")
+
+
+@pytest.fixture
+def deployer(person) -> User:
+    return person("dora", "deployer")
+
+
+@pytest.fixture
+def admin(person) -> User:
+    return person("anna", "admin")
+
+
+@pytest.fixture
+def nobody(person) -> User:
+    """Logged in, but in no group."""
+    return person("nick")
+
+
+@pytest.fixture
+def as_user() -> Callable[[User], Client]:
+    """``as_user(operator).get(…)``: a browser logged in as that user."""
+
+    def login(user: User) -> Client:
+        client = Client()
+        client.force_login(user)
+        return client
+
+    return login
+
+
+class Woken(list[tuple[str, tuple[str | int, ...]]]):
+    """The tasks sent to the broker: ``(name, arguments)``, in order."""
+
+    def names(self) -> list[str]:
+        return [name for name, _ in self]
+
+
+@pytest.fixture(autouse=True)
+def woken(monkeypatch) -> Woken:
+    """No test needs a broker: what would be sent is recorded here."""
+    sent = Woken()
+    monkeypatch.setattr("panel.wake._send", lambda name, args: sent.append((name, args)))
+    return sent

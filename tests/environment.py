@@ -1,0 +1,24 @@
+"""A pytest plug-in, loaded before the settings: tests depend on no variable and no file of the machine.
+
+``MAPBOARD_TEST_DATABASE_URL`` and ``MAPBOARD_TEST_REDIS_URL`` (set by .ci/run) run the same tests on PostgreSQL and Redis.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import tempfile
+
+_OURS = ("MAPBOARD_ENV", "SECRET_KEY", "ALLOWED_HOSTS", "DEBUG", "MAPBOARD_ENCRYPTION_KEYS", "LOG_LEVEL")
+
+for _name in _OURS:
+    os.environ.pop(_name, None)
+    os.environ.pop(f"{_name}_FILE", None)
+
+_var = tempfile.mkdtemp(prefix="mapboard-tests-")
+atexit.register(shutil.rmtree, _var, ignore_errors=True)
+os.environ["MAPBOARD_VAR_DIR"] = _var
+os.environ["DATABASE_URL"] = os.environ.get("MAPBOARD_TEST_DATABASE_URL") or f"sqlite:///{_var}/tests.sqlite3"
+# Nothing listens on port 1: a fast test that reaches for a broker fails at once instead of finding somebody's.
+os.environ["REDIS_URL"] = os.environ.get("MAPBOARD_TEST_REDIS_URL") or "redis://127.0.0.1:1/0"
