@@ -19,6 +19,8 @@ from panel.airflow import errors
 DETAIL_LENGTH: Final = 2_000
 STALE_TOKEN: Final = "Invalid JWT token"  # noqa: S105 - Airflow's sentence, not a secret
 _FIELDS: Final = 50
+_SHORTEST_SECRET: Final = 6
+"""Shorter ones are ordinary words, and blacking them out would only spoil the sentence."""
 _PARAM: Final = re.compile(r"Invalid input for param (\S+): (.*)", re.DOTALL)
 _SCHEMA_DUMP: Final = re.compile(r"\n\s*\n\s*Failed validating .*", re.DOTALL)
 
@@ -39,7 +41,8 @@ _BY_STATUS: Final[dict[int, type[errors.Rejected]]] = {
 def refusal(status: int, content_type: str, body: bytes, secrets: Sequence[str] = ()) -> errors.Rejected:
     """The error for an answer with an error status. ``secrets`` are blacked out should the server repeat them."""
     for secret in secrets:
-        body = body.replace(secret.encode(), b"[hidden]")
+        if len(secret) >= _SHORTEST_SECRET:
+            body = body.replace(secret.encode(), b"[hidden]")
     detail, fields = _read(status, content_type, body)
     kind = errors.ServerFault if status >= 500 else _BY_STATUS.get(status, errors.Rejected)
     if status == 403 and STALE_TOKEN in detail:
@@ -53,25 +56,29 @@ def is_stale_login(error: errors.Rejected) -> bool:
 
 
 def _read(status: int, content_type: str, body: bytes) -> tuple[str, dict[str, list[str]]]:
-    if "json" not in content_type:
-        # A proxy's HTML page says nothing that the status does not; Airflow's own 500 is plain text.
-        text = body[: DETAIL_LENGTH * 4].decode(errors="replace") if content_type.startswith("text/plain") else ""
-        return _cut(text) or _phrase(status), {}
+    if "json" in content_type:
+        text, fields = _from_json(body)
+    elif content_type.startswith("text/plain"):
+        text, fields = body[: DETAIL_LENGTH * 4].decode(errors="replace"), {}
+    else:
+        text, fields = "", {}  # a proxy's HTML page says nothing that the status does not
+    return _cut(text) or _phrase(status), fields
+
+
+def _from_json(body: bytes) -> tuple[str, dict[str, list[str]]]:
     try:
         answer = msgspec.json.decode(body)
-    except (msgspec.DecodeError, RecursionError):
-        return _phrase(status), {}
-    if not isinstance(answer, dict):
-        return _phrase(status), {}
-    detail = answer.get("detail", answer.get("error"))
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        return "", {}
+    detail = answer.get("detail", answer.get("error")) if isinstance(answer, dict) else None
     if isinstance(detail, str):
         return _sentence(detail)
     if isinstance(detail, list):
-        return _validation(status, detail)
+        return _validation(detail)
     if isinstance(detail, dict):
         parts = [part for key in ("reason", "message") if isinstance(part := detail.get(key), str) and part]
-        return _cut(": ".join(parts)) or _phrase(status), {}
-    return _phrase(status), {}
+        return ": ".join(parts), {}
+    return "", {}
 
 
 def _sentence(detail: str) -> tuple[str, dict[str, list[str]]]:
@@ -82,7 +89,7 @@ def _sentence(detail: str) -> tuple[str, dict[str, list[str]]]:
     return text, {}
 
 
-def _validation(status: int, items: list[Any]) -> tuple[str, dict[str, list[str]]]:
+def _validation(items: list[Any]) -> tuple[str, dict[str, list[str]]]:
     """A 422 list. Its ``input`` echoes the request, secrets included, and is never kept."""
     fields: dict[str, list[str]] = {}
     for item in items[:_FIELDS]:
@@ -93,7 +100,7 @@ def _validation(status: int, items: list[Any]) -> tuple[str, dict[str, list[str]
         name = ".".join(path[1:] if path[:1] in (["body"], ["query"], ["path"]) else path)[:200]
         fields.setdefault(name, []).append(_cut(str(item.get("msg", "")))[:500])
     told = "; ".join(f"{name}: {', '.join(said)}" if name else ", ".join(said) for name, said in fields.items())
-    return _cut(told) or _phrase(status), fields
+    return told, fields
 
 
 def _cut(text: str) -> str:

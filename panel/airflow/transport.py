@@ -10,7 +10,7 @@ import random
 import ssl
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from http.cookiejar import DefaultCookiePolicy
@@ -27,7 +27,7 @@ from panel.airflow.refusals import is_stale_login, refusal
 
 T = TypeVar("T")
 Method = Literal["GET", "POST", "PATCH"]
-Params = Sequence[tuple[str, str | int]]
+Params = list[tuple[str, str | int]]
 
 BACKOFF_SECONDS: Final = (0.2, 0.8)
 """Pauses before the first and the second repeat of a read."""
@@ -97,7 +97,7 @@ class Transport:
     def __repr__(self) -> str:
         return f"<Transport {self._base_url}>"
 
-    def read(self, path: str, answer: type[T], params: Params = (), *, login: bool = True, **limits: Any) -> T:
+    def read(self, path: str, answer: type[T], params: Params | None = None, *, login: bool = True, **limits: Any) -> T:
         """GET; the body decoded as ``answer``."""
         return decoded(self.request("GET", path, params=params, login=login, **limits), answer)
 
@@ -114,7 +114,7 @@ class Transport:
         method: Method,
         path: str,
         *,
-        params: Params = (),
+        params: Params | None = None,
         body: Mapping[str, Any] | None = None,
         repeat: bool | None = None,
         login: bool = True,
@@ -128,13 +128,7 @@ class Transport:
         break, for a stream that may go on for ever.
         """
         pauses = BACKOFF_SECONDS if repeat or (repeat is None and method == "GET") else ()
-        request = self._http.build_request(
-            method,
-            self._base_url + path,
-            params=params or None,
-            content=None if body is None else msgspec.json.encode(body),
-            headers={"Accept": accept, **({} if body is None else {"Content-Type": "application/json"})},
-        )
+        request = self._built(method, path, params, body, accept)
         for attempt in range(len(pauses) + 1):
             try:
                 return self._authorised(request, login, max_bytes, first_line)
@@ -147,6 +141,19 @@ class Transport:
                     raise cause from None
                 time.sleep(pause)
         raise AssertionError("the last attempt returns or raises")
+
+    def _built(
+        self, method: Method, path: str, params: Params | None, body: Mapping[str, Any] | None, accept: str
+    ) -> httpx.Request:
+        headers = {"Accept": accept} | ({} if body is None else {"Content-Type": "application/json"})
+        content = None if body is None else msgspec.json.encode(body)
+        url = self._base_url + path
+        try:
+            return self._http.build_request(method, url, params=params or None, content=content, headers=headers)
+        except httpx.InvalidURL as error:
+            raise errors.NotFound(
+                404, "An id is too long for an address, or holds characters that none can."
+            ) from error
 
     def _authorised(self, request: httpx.Request, login: bool, max_bytes: int | None, first_line: bool) -> Answer:
         """Send, and once more after a new login when Airflow does not take the token any more."""
@@ -178,7 +185,7 @@ class Transport:
         raise _Refused(refusal(answer.status, answer.content_type, answer.body, secrets), answer.retry_after)
 
     def _sent(self, request: httpx.Request, max_bytes: int, first_line: bool) -> Answer:
-        with self._slot(), self._own_errors():
+        with self._slot(), self._no_httpx_errors():
             deadline = time.monotonic() + self._limits.timeout_seconds * WHOLE_ANSWER_TIMEOUTS
             response = self._http.send(request, stream=True)
             try:
@@ -200,7 +207,9 @@ class Transport:
         """The decoded body, counted while it comes in, so that a huge or endless one costs only the cap."""
         encoding = response.headers.get("Content-Encoding", "").lower().strip()
         if encoding not in ("", "identity", "gzip"):  # one layer of what was asked for: no bombs in bombs
-            raise errors.BadPayload(f"{self._host} answered in the encoding “{encoding[:40]}”, which was not asked for.")
+            raise errors.BadPayload(
+                f"{self._host} answered in the encoding “{encoding[:40]}”, which was not asked for."
+            )
         body = bytearray()
         for piece in response.iter_bytes():
             body += piece
@@ -227,7 +236,7 @@ class Transport:
             self._in_flight.release()
 
     @contextmanager
-    def _own_errors(self) -> Iterator[None]:
+    def _no_httpx_errors(self) -> Iterator[None]:
         try:
             yield
         except httpx.TimeoutException as error:
@@ -264,7 +273,8 @@ def decoded(answer: Answer, kind: type[T]) -> T:
     content_type = answer.content_type.split(";")[0].strip()
     if content_type and not content_type.endswith(("json", "json-seq")):
         raise errors.BadPayload(
-            f"Airflow answered {content_type[:60]} instead of JSON: is the base URL right, and does this version know the call?"
+            f"Airflow answered {content_type[:60]} instead of JSON. Check the base URL; "
+            "it may also be that this version of Airflow does not know the call."
         )
     try:
         return msgspec.json.decode(answer.body, type=kind)

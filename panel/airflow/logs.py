@@ -1,0 +1,79 @@
+"""``airflow.logs``: structured task logs."""
+
+from __future__ import annotations
+
+import msgspec
+
+from panel.airflow.addresses import API, path
+from panel.airflow.models import Log, LogEntry
+from panel.airflow.transport import Params, Transport, decoded
+
+ERROR_PAGES = 5
+ERROR_BYTES = 2 * 1024 * 1024
+_ERROR_LEVELS = frozenset({"error", "critical", "exception"})
+
+
+class _RawLog(msgspec.Struct):
+    """What Airflow answers: entries, or bare lines where it could not parse the log."""
+
+    content: list[LogEntry | str] = msgspec.field(default_factory=list)
+    continuation_token: str | None = None
+
+
+class LogsNamespace:
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def read(
+        self,
+        dag_id: str,
+        run_id: str,
+        task_id: str,
+        try_number: int,
+        map_index: int = -1,
+        *,
+        token: str | None = None,
+    ) -> Log:
+        """One page of a try's log; pass ``continuation_token`` on as ``token`` for what comes after.
+
+        Raises NotFound for a try that does not exist, Invalid for a bad token.
+        """
+        address = _address(dag_id, run_id, task_id, try_number)
+        return self._page(address, map_index, token, max_bytes=None)[0]
+
+    def last_error(
+        self, dag_id: str, run_id: str, task_id: str, try_number: int, map_index: int = -1
+    ) -> tuple[str, str] | None:
+        """Why this try failed, as (type, message) of the last exception that was logged with details.
+
+        Else ``("", event)`` of the last entry of level error; ``None`` when there is neither (a killed process leaves
+        none). Reads at most 5 pages and 2 MB, and raises BadPayload for a log above that.
+        """
+        address = _address(dag_id, run_id, task_id, try_number)
+        found: tuple[str, str] | None = None
+        detailed = False
+        token: str | None = None
+        left = ERROR_BYTES
+        for _ in range(ERROR_PAGES):
+            log, size = self._page(address, map_index, token, max_bytes=left)
+            for entry in log.content:
+                if entry.error_detail:
+                    found, detailed = (entry.error_detail[0].exc_type, entry.error_detail[0].exc_value), True
+                elif not detailed and (entry.level or "").lower() in _ERROR_LEVELS:
+                    found = ("", entry.event)
+            left -= size
+            if log.continuation_token is None or log.continuation_token == token or left <= 0:
+                break
+            token = log.continuation_token
+        return found
+
+    def _page(self, address: str, map_index: int, token: str | None, max_bytes: int | None) -> tuple[Log, int]:
+        params: Params = [("map_index", map_index), *([("token", token)] if token else [])]
+        answer = self._transport.request("GET", address, params=params, max_bytes=max_bytes)
+        raw = decoded(answer, _RawLog)
+        entries = [LogEntry(event=line) if isinstance(line, str) else line for line in raw.content]
+        return Log(content=entries, continuation_token=raw.continuation_token), len(answer.body)
+
+
+def _address(dag_id: str, run_id: str, task_id: str, try_number: int) -> str:
+    return path(API, "dags", dag_id, "dagRuns", run_id, "taskInstances", task_id, "logs", try_number)
