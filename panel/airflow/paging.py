@@ -33,7 +33,7 @@ def by_offset(
     transport: Transport,
     path: str,
     page: type[Page[Row]],
-    params: Params | None = None,
+    params: Params = (),
     *,
     key: Callable[[Row], Hashable],
     most: int | None = None,
@@ -43,7 +43,7 @@ def by_offset(
     limit = PAGE if most is None else min(PAGE, most)
 
     def read(offset: int) -> Page[Row]:
-        return transport.read(path, page, [*(params or []), ("limit", limit), ("offset", offset)])
+        return transport.read(path, page, [*params, ("limit", limit), ("offset", offset)])
 
     return _collected(read, key, most, until)
 
@@ -52,7 +52,7 @@ def by_cursor(
     transport: Transport,
     path: str,
     page: type[Page[Row]],
-    params: Params | None = None,
+    params: Params = (),
     *,
     key: Callable[[Row], Hashable],
 ) -> list[Row]:
@@ -62,7 +62,7 @@ def by_cursor(
     seen = set()
     while cursor is not None and cursor not in seen:
         seen.add(cursor)
-        answer = transport.read(path, page, [*(params or []), ("limit", PAGE), ("cursor", cursor)])
+        answer = transport.read(path, page, [*params, ("limit", PAGE), ("cursor", cursor)])
         rows |= {key(row): row for row in answer.rows}
         cursor = answer.next_cursor
     return list(rows.values())

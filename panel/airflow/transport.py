@@ -10,12 +10,12 @@ import random
 import ssl
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any, Final, Literal, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import httpx
 import msgspec
@@ -27,7 +27,7 @@ from panel.airflow.refusals import is_stale_login, refusal
 
 T = TypeVar("T")
 Method = Literal["GET", "POST", "PATCH"]
-Params = list[tuple[str, str | int]]
+Params = Sequence[tuple[str, str | int]]
 
 BACKOFF_SECONDS: Final = (0.2, 0.8)
 """Pauses before the first and the second repeat of a read."""
@@ -97,7 +97,7 @@ class Transport:
     def __repr__(self) -> str:
         return f"<Transport {self._base_url}>"
 
-    def read(self, path: str, answer: type[T], params: Params | None = None, *, login: bool = True, **limits: Any) -> T:
+    def read(self, path: str, answer: type[T], params: Params = (), *, login: bool = True, **limits: Any) -> T:
         """GET; the body decoded as ``answer``."""
         return decoded(self.request("GET", path, params=params, login=login, **limits), answer)
 
@@ -114,7 +114,7 @@ class Transport:
         method: Method,
         path: str,
         *,
-        params: Params | None = None,
+        params: Params = (),
         body: Mapping[str, Any] | None = None,
         repeat: bool | None = None,
         login: bool = True,
@@ -143,13 +143,13 @@ class Transport:
         raise AssertionError("the last attempt returns or raises")
 
     def _built(
-        self, method: Method, path: str, params: Params | None, body: Mapping[str, Any] | None, accept: str
+        self, method: Method, path: str, params: Params, body: Mapping[str, Any] | None, accept: str
     ) -> httpx.Request:
         headers = {"Accept": accept} | ({} if body is None else {"Content-Type": "application/json"})
         content = None if body is None else msgspec.json.encode(body)
-        url = self._base_url + path
+        url = self._base_url + path + (f"?{urlencode(params)}" if params else "")
         try:
-            return self._http.build_request(method, url, params=params or None, content=content, headers=headers)
+            return self._http.build_request(method, url, content=content, headers=headers)
         except httpx.InvalidURL as error:
             raise errors.NotFound(
                 404, "An id is too long for an address, or holds characters that none can."
