@@ -17,7 +17,6 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -36,6 +35,7 @@ COMPONENTS = {
 GRACE_SECONDS = 6.0
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
+LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None  # loaded before any fork needs it
 TAIL_LINES = 25
 
 
@@ -60,7 +60,12 @@ class Keeper:
         for log in self.logs.glob("*.log"):
             log.unlink()
         say("progress", "starting PostgreSQL for Airflow")
-        self.postgres = Postgres(data=self.home / "postgres", sockets=self.sockets, log=self.logs / "postgres.log")
+        self.postgres = Postgres(
+            data=self.home / "postgres",
+            sockets=self.sockets,
+            log=self.logs / "postgres.log",
+            before_exec=die_with_parent,
+        )
         try:
             self.postgres.start()
             self.postgres.create_database("airflow")
@@ -109,7 +114,9 @@ class Keeper:
             if self.stopping.wait(0.1):
                 raise StartFailed("stopped while starting")
             if time.monotonic() > deadline:
-                raise StartFailed(f"Airflow's tables were not made within {self.start_seconds:.0f} s.\n{tail(self.logs / 'db-migrate.log')}")
+                raise StartFailed(
+                    f"Airflow's tables were not made within {self.start_seconds:.0f} s.\n{tail(self.logs / 'db-migrate.log')}"
+                )
         if process.returncode != 0:
             raise StartFailed(f"`airflow db migrate` failed.\n{tail(self.logs / 'db-migrate.log')}")
         made_by.write_text(now)
@@ -146,7 +153,9 @@ class Keeper:
     def _check_components(self) -> None:
         for name, process in self.components.items():
             if process.poll() is not None:
-                raise StartFailed(f"Airflow's {name} ended (exit code {process.returncode}).\n{tail(self.logs / f'{name}.log')}")
+                raise StartFailed(
+                    f"Airflow's {name} ended (exit code {process.returncode}).\n{tail(self.logs / f'{name}.log')}"
+                )
 
 
 def say(word: str, text: str = "") -> None:
@@ -169,7 +178,12 @@ def unhealthy(base_url: str) -> str:
             health = json.load(answer)
     except (OSError, ValueError):
         return "api-server"
-    names = {"metadatabase": "database", "scheduler": "scheduler", "dag_processor": "dag-processor", "triggerer": "triggerer"}
+    names = {
+        "metadatabase": "database",
+        "scheduler": "scheduler",
+        "dag_processor": "dag-processor",
+        "triggerer": "triggerer",
+    }
     return next((name for key, name in names.items() if (health.get(key) or {}).get("status") != "healthy"), "")
 
 
@@ -205,8 +219,8 @@ def send(process: psutil.Process, number: int) -> None:
 
 
 def prctl(option: int, value: int) -> None:
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
+    if LIBC is not None:
+        LIBC.prctl(option, value, 0, 0, 0)
 
 
 def die_with_parent() -> None:
@@ -219,7 +233,9 @@ def lock(home: Path) -> Any:
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise StartFailed(f"Another start is using {home} already. Stop that one first (Ctrl-C where it runs).") from None
+        raise StartFailed(
+            f"Another start is using {home} already. Stop that one first (Ctrl-C where it runs)."
+        ) from None
     return handle
 
 
@@ -247,10 +263,6 @@ def main() -> int:
         keeper.stop()
     held.close()
     return 0
-
-
-def names(processes: Iterable[psutil.Process]) -> list[str]:
-    return [process.name() for process in processes]
 
 
 if __name__ == "__main__":

