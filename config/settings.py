@@ -112,6 +112,7 @@ MIDDLEWARE = [
     "panel.ui.middleware.SecurityHeadersMiddleware",
     "panel.ui.middleware.HtmxResponseMiddleware",
     "panel.access.middleware.AuthorizationMiddleware",
+    "panel.ui.middleware.ProblemMiddleware",
 ]
 
 TEMPLATES = [
