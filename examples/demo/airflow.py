@@ -1,10 +1,11 @@
 """A real Airflow for the demo and the live tests: own virtual environment, own PostgreSQL, loopback only.
 
-Runs in the panel's Python and needs the standard library only. The work is done by `examples.demo.keeper`, a process that
-lives in Airflow's virtual environment and stops everything as soon as this process closes its pipe or dies.
+Runs in the panel's Python and needs the standard library only. The work is done by `examples.demo.keeper`, a process
+in Airflow's virtual environment that stops everything as soon as this process closes its pipe or dies.
 """
 
 import atexit
+import contextlib
 import json
 import os
 import queue
@@ -27,7 +28,7 @@ from examples.demo.ports import LOOPBACK, free_port
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DEFAULT_USERS = {"admin": "admin", "op": "op", "viewer": "viewer"}
-# Nothing else of the caller's environment reaches Airflow: neither the panel's secrets nor somebody's AIRFLOW__… settings.
+# Nothing else of the caller's environment reaches Airflow: no secret of the panel, no AIRFLOW__… of somebody else's.
 PASSED_ON = {"HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TMPDIR", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"}
 SOCKET_DIRECTORY_BYTES = 80
 
@@ -39,9 +40,12 @@ class AirflowFailed(Exception):
 class AirflowStandalone:
     """One Airflow with its database.
 
-    venv: made by `scripts/venv.sh VENV requirements/airflow.txt`. home: kept between starts (database, logs, passwords; mode 0700).
-    dags: bundle name → folder. port: the first one tried; a taken port is stepped over. users: name → role of Airflow's simple auth
-    manager; their passwords are generated once per home. environment: more variables for Airflow (AIRFLOW_VAR_…, AIRFLOW__…).
+    venv: made by `scripts/venv.sh VENV requirements/airflow.txt`.
+    home: kept between starts (database, logs, passwords; mode 0700).
+    dags: bundle name → folder.
+    port: the first one tried; a taken port is stepped over.
+    users: name → role of Airflow's simple auth manager; their passwords are generated once per home.
+    environment: more variables for Airflow (AIRFLOW_VAR_…, AIRFLOW__…).
     """
 
     def __init__(
@@ -57,6 +61,7 @@ class AirflowStandalone:
     ) -> None:
         self.venv = venv.absolute()
         self.home = home.absolute()
+        self.logs = self.home / "component-logs"
         self.dags = {name: folder.absolute() for name, folder in dags.items()}
         self.roles = dict(users)
         self.users: dict[str, str] = {}  # name → password, known after start()
@@ -126,10 +131,8 @@ class AirflowStandalone:
         if keeper is None:
             return
         assert keeper.stdin is not None
-        try:
+        with contextlib.suppress(BrokenPipeError):  # it had ended before
             keeper.stdin.close()
-        except BrokenPipeError:
-            pass  # it had ended before
         try:
             keeper.wait(30)
         except subprocess.TimeoutExpired:
@@ -145,7 +148,7 @@ class AirflowStandalone:
             if word == "failed":
                 return text
         if self._keeper.poll() is not None:
-            return f"Airflow's keeper ended (exit code {self._keeper.returncode}). Its logs are in {self.home / 'component-logs'}."
+            return f"Airflow's keeper ended (exit code {self._keeper.returncode}). Its logs are in {self.logs}."
         return ""
 
     def call(
@@ -171,7 +174,7 @@ class AirflowStandalone:
             if errors:
                 raise AirflowFailed(f"Airflow could not import {errors[0]['filename']}:\n{errors[0]['stack_trace']}")
             if missing and time.monotonic() > deadline:
-                log = self.home / "component-logs" / "dag-processor.log"
+                log = self.logs / "dag-processor.log"
                 raise AirflowFailed(f"Airflow did not find the Dags {', '.join(sorted(missing))} in time. See {log}.")
             if missing:
                 time.sleep(0.5)
@@ -210,9 +213,7 @@ class AirflowStandalone:
             elif word == "failed":
                 raise AirflowFailed(text)
             else:
-                raise AirflowFailed(
-                    f"Airflow's keeper ended while starting. Its logs are in {self.home / 'component-logs'}."
-                )
+                raise AirflowFailed(f"Airflow's keeper ended while starting. Its logs are in {self.logs}.")
 
     def _passwords(self) -> dict[str, str]:
         """The file is the one Airflow's simple auth manager reads; it keeps passwords that are there."""

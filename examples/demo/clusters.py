@@ -1,4 +1,4 @@
-"""Deployments in memory, as the stand-in Kubernetes API shows them: one cluster a region, a rollout that takes a moment.
+"""Deployments in memory, as the stand-in Kubernetes API shows them: one cluster a region, rollouts take a moment.
 
 Not Kubernetes: no pods run anywhere. What a client notices is kept: generations, resource versions and their conflicts,
 replicas that become available one after the other, and a rollout that exceeds its progress deadline.

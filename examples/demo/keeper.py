@@ -1,11 +1,13 @@
 """Keeps one Airflow alive, and never longer than whoever asked for it. Runs in Airflow's virtual environment.
 
-`python -m examples.demo.keeper` reads one JSON line from standard input ({"home", "sockets", "base_url", "environment",
-"start_seconds"}), starts PostgreSQL and Airflow's components, and answers with lines on standard output: `progress TEXT`,
-`ready`, `failed TEXT` (JSON strings). When standard input ends (the parent closed it, or died, however it died) or a signal
-comes, everything that was started stops. On Linux orphans are adopted, so tasks that left their process group are found too.
+`python -m examples.demo.keeper` reads one JSON line from standard input ({"home", "sockets", "base_url",
+"environment", "start_seconds"}), starts PostgreSQL and Airflow's components, and answers with lines on standard output:
+`progress TEXT`, `ready`, `failed TEXT` (JSON strings). When standard input ends (the parent closed it, or died, however
+it died) or a signal comes, everything that was started stops. On Linux orphans are adopted, so tasks that left their
+process group are found too.
 """
 
+import contextlib
 import ctypes
 import fcntl
 import json
@@ -83,7 +85,7 @@ class Keeper:
             self._check_components()
 
     def stop(self) -> None:
-        """Everything goes, tasks included: politely first, by force after `GRACE_SECONDS`; PostgreSQL last, so that the others may end their work."""
+        """Everything goes, tasks included: politely first, by force after `GRACE_SECONDS`; PostgreSQL goes last."""
         postgres = self.postgres.process.pid if self.postgres and self.postgres.process else None
         for process in self.components.values():
             if process.poll() is None:
@@ -109,16 +111,15 @@ class Keeper:
             return
         say("progress", "making Airflow's tables")
         process = self._run("db-migrate", ["db", "migrate"])
+        log = self.logs / "db-migrate.log"
         deadline = time.monotonic() + self.start_seconds
         while process.poll() is None:
             if self.stopping.wait(0.1):
                 raise StartFailed("stopped while starting")
             if time.monotonic() > deadline:
-                raise StartFailed(
-                    f"Airflow's tables were not made within {self.start_seconds:.0f} s.\n{tail(self.logs / 'db-migrate.log')}"
-                )
+                raise StartFailed(f"Airflow's tables were not made within {self.start_seconds:.0f} s.\n{tail(log)}")
         if process.returncode != 0:
-            raise StartFailed(f"`airflow db migrate` failed.\n{tail(self.logs / 'db-migrate.log')}")
+            raise StartFailed(f"`airflow db migrate` failed.\n{tail(log)}")
         made_by.write_text(now)
 
     def _run(self, name: str, arguments: list[str]) -> subprocess.Popen[bytes]:
@@ -145,7 +146,7 @@ class Keeper:
                 waiting_for = sick
                 say("progress", f"waiting for Airflow's {sick}")
             if time.monotonic() > deadline:
-                log = self.logs / f"{'api-server' if sick == 'api-server' else sick}.log"
+                log = self.logs / f"{sick}.log"
                 raise StartFailed(f"Airflow's {sick} was not healthy within {self.start_seconds:.0f} s.\n{tail(log)}")
             if self.stopping.wait(0.3):
                 raise StartFailed("stopped while starting")
@@ -159,10 +160,8 @@ class Keeper:
 
 
 def say(word: str, text: str = "") -> None:
-    try:
+    with contextlib.suppress(OSError):  # nobody listens any more; standard input tells the same
         print(word, json.dumps(text), flush=True)
-    except OSError:
-        pass  # nobody listens any more; standard input tells the same
 
 
 def tail(log: Path) -> str:
@@ -178,13 +177,9 @@ def unhealthy(base_url: str) -> str:
             health = json.load(answer)
     except (OSError, ValueError):
         return "api-server"
-    names = {
-        "metadatabase": "database",
-        "scheduler": "scheduler",
-        "dag_processor": "dag-processor",
-        "triggerer": "triggerer",
-    }
-    return next((name for key, name in names.items() if (health.get(key) or {}).get("status") != "healthy"), "")
+    parts = ("metadatabase", "scheduler", "dag_processor", "triggerer")
+    sick = next((part for part in parts if (health.get(part) or {}).get("status") != "healthy"), "")
+    return sick.replace("_", "-")
 
 
 def descendants(*, without: int | None) -> list[psutil.Process]:
@@ -212,10 +207,8 @@ def alive(process: psutil.Process) -> bool:
 
 
 def send(process: psutil.Process, number: int) -> None:
-    try:
+    with contextlib.suppress(psutil.NoSuchProcess):
         process.send_signal(number)
-    except psutil.NoSuchProcess:
-        pass
 
 
 def prctl(option: int, value: int) -> None:

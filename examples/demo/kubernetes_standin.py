@@ -23,7 +23,7 @@ FAILURES = re.compile(r"/stand-in/failures/([^/]+)")
 
 
 class KubernetesStandin:
-    """The server in a thread: `with KubernetesStandin() as standin: standin.cluster_url`, with `{region}` to fill in."""
+    """The server in a thread: `with KubernetesStandin() as standin`. `cluster_url` has `{region}` to fill in."""
 
     def __init__(self, *, port: int = 0, clusters: Clusters | None = None) -> None:
         self.clusters = clusters or Clusters()

