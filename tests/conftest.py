@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import httpx
 import pytest
 from django.contrib.auth.models import Group, User
 from django.test import Client
+
+from panel.servers.encryption import encrypt
+from panel.servers.models import Server
 
 
 @pytest.fixture(autouse=True)
@@ -77,3 +81,25 @@ def woken(monkeypatch) -> Woken:
     sent = Woken()
     monkeypatch.setattr("panel.wake._send", lambda name, args: sent.append((name, args)))
     return sent
+
+
+@pytest.fixture
+def fake_airflow(monkeypatch):
+    """A fake Airflow on the wire of every client that is opened: ``server`` logs in to it."""
+    from tests.fakes.airflow import FakeAirflow
+
+    fake = FakeAirflow()
+    monkeypatch.setattr("panel.servers.client.transport_for", lambda server: httpx.WSGITransport(app=fake))
+    return fake
+
+
+@pytest.fixture
+def server(db, fake_airflow) -> Server:
+    """The server "prod": the fake Airflow, with a login of its own."""
+    return Server.objects.create(
+        slug="prod",
+        name="Production",
+        base_url="http://airflow.test",
+        username="admin",
+        secret_encrypted=encrypt("admin"),
+    )

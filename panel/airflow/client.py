@@ -89,6 +89,11 @@ class Airflow:
         """What this server's version can do; read at the first use. Raises Unsupported for Airflow 2."""
         return self._known_capabilities()
 
+    @property
+    def learned_capabilities(self) -> Capabilities | None:
+        """What is known of them by now, without asking: for a caller who keeps them for the next client."""
+        return self._capabilities
+
     def version(self) -> Version:
         """``GET /api/v2/version``, without login. Raises Unsupported for Airflow 2."""
         return read_version(self._transport)

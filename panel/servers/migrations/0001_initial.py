@@ -31,6 +31,7 @@ class Migration(migrations.Migration):
                 ('last_error', models.TextField(blank=True)),
                 ('last_error_at', models.DateTimeField(null=True)),
                 ('checked_at', models.DateTimeField(null=True)),
+                ('check_claimed_until', models.DateTimeField(null=True)),
                 ('last_success_at', models.DateTimeField(null=True)),
                 ('unreachable_since', models.DateTimeField(null=True)),
                 ('dags_synced_at', models.DateTimeField(null=True)),

@@ -1,0 +1,193 @@
+"""Who may talk to an Airflow server now: leases in the broker, counted over all processes of the install.
+
+A sorted set a server: member = one request in flight, score = when its lease ends, by the broker's clock. Leases of a
+process that died run out by themselves; those of a long request are renewed by one thread a process. Twenty-odd
+simultaneous requests dead-lock an Airflow api-server (AIRFLOW.md §0.5), so the limit holds even when the broker is
+away: then each process has one slot a server.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import threading
+import time
+import uuid
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+from django.utils.translation import gettext as _
+
+from panel.airflow import TimedOut
+from panel.broker import KEY_PREFIX, BrokerError, broker
+
+logger = logging.getLogger(__name__)
+
+LEASE_SECONDS: Final = 15.0
+RENEW_SECONDS: Final = 5.0
+BROKER_AWAY_SECONDS: Final = 5.0
+"""How long a broker that did not answer is not asked again, so that not every request pays its time-out."""
+
+# The lease is written with the broker's own clock: the processes' clocks may differ.
+_TAKE: Final = """
+local clock = redis.call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
+if redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[2]) then return 0 end
+redis.call('ZADD', KEYS[1], now + ARGV[3], ARGV[1])
+redis.call('PEXPIRE', KEYS[1], ARGV[3])
+return 1
+"""
+# A lease that was lost (the broker was wiped, this process slept) is entered again: its request is still in flight.
+_RENEW: Final = """
+local clock = redis.call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+redis.call('ZADD', KEYS[1], now + ARGV[2], ARGV[1])
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
+"""
+
+
+class NoSlot(TimedOut):
+    """All slots stayed in use: says nothing about whether Airflow can be reached."""
+
+    code = "airflow_busy"
+
+
+class LeasedSlots:
+    """The slots of one server. ``limit`` requests at once over all processes; ``wait_seconds`` until TimedOut."""
+
+    def __init__(self, name: str, *, limit: int, wait_seconds: float) -> None:
+        self.key = f"{KEY_PREFIX}slots:{name}"
+        self.limit = limit
+        self.wait_seconds = wait_seconds
+
+    @contextmanager
+    def hold(self) -> Iterator[None]:
+        deadline = time.monotonic() + self.wait_seconds
+        lease = self._take(deadline)
+        if lease is None:
+            with self._only_one_here(deadline):
+                yield
+            return
+        _renewal.add(self.key, lease)
+        try:
+            yield
+        finally:
+            _renewal.remove(self.key, lease)
+            _circuit.attempt(lambda: broker().zrem(self.key, lease))
+
+    def _take(self, deadline: float) -> str | None:
+        """A lease, or ``None`` when the broker is away."""
+        lease = uuid.uuid4().hex
+        lasts = int(LEASE_SECONDS * 1000)
+        pause = 0.01
+        while True:
+            taken = _circuit.attempt(lambda: broker().eval(_TAKE, 1, self.key, lease, str(self.limit), str(lasts)))
+            if taken is None:
+                return None
+            if taken:
+                return lease
+            self._pause(pause, deadline)
+            pause = min(pause * 1.5, 0.15)
+
+    def _pause(self, seconds: float, deadline: float) -> None:
+        if time.monotonic() >= deadline:
+            raise self._too_busy()
+        time.sleep(seconds * random.uniform(0.5, 1.5))  # noqa: S311 - spreads the waiting, guards nothing
+
+    @contextmanager
+    def _only_one_here(self, deadline: float) -> Iterator[None]:
+        with _guard:
+            place = _places[self.key]
+        if not place.acquire(timeout=max(deadline - time.monotonic(), 0)):
+            raise self._too_busy()
+        try:
+            yield
+        finally:
+            place.release()
+
+    def _too_busy(self) -> NoSlot:
+        return NoSlot(
+            _("No request to Airflow could be started in %(seconds)d s: all %(limit)d slots of this server are in use.")
+            % {"seconds": self.wait_seconds, "limit": self.limit}
+        )
+
+
+class _Circuit:
+    """Asks the broker, or does not while it is known to be away."""
+
+    def __init__(self) -> None:
+        self._away_until = 0.0
+
+    def attempt(self, call: Callable[[], Any]) -> Any:
+        """The broker's answer; ``None`` when it is away."""
+        if time.monotonic() < self._away_until:
+            return None
+        try:
+            return call()
+        except BrokerError as error:
+            self._away_until = time.monotonic() + BROKER_AWAY_SECONDS
+            logger.warning(
+                "The broker does not answer (%s): one request a server and process for now.", type(error).__name__
+            )
+            return None
+
+    def close(self) -> None:
+        self._away_until = 0.0
+
+
+class _Renewal:
+    """Keeps the leases of this process alive, by one thread that lives while there are any."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._held: set[tuple[str, str]] = set()
+        self._thread: threading.Thread | None = None
+
+    def add(self, key: str, lease: str) -> None:
+        with self._lock:
+            self._held.add((key, lease))
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._run, name="slot-renewal", daemon=True)
+                self._thread.start()
+
+    def remove(self, key: str, lease: str) -> None:
+        with self._lock:
+            self._held.discard((key, lease))
+
+    def _run(self) -> None:
+        while True:
+            time.sleep(RENEW_SECONDS)
+            with self._lock:
+                held = list(self._held)
+                if not held:
+                    self._thread = None
+                    return
+            for key, lease in held:
+                self._renew(key, lease)
+
+    def _renew(self, key: str, lease: str) -> None:
+        _circuit.attempt(lambda: broker().eval(_RENEW, 1, key, lease, str(int(LEASE_SECONDS * 1000))))
+        with self._lock:
+            given_back = (key, lease) not in self._held
+        if given_back:  # between the list above and the renewal: it must not come back to life
+            _circuit.attempt(lambda: broker().zrem(key, lease))
+
+
+_circuit = _Circuit()
+_renewal = _Renewal()
+_guard = threading.Lock()
+_places: defaultdict[str, threading.Semaphore] = defaultdict(lambda: threading.Semaphore(1))
+
+
+def _after_fork() -> None:
+    """A child holds none of its parent's leases, and no thread of it runs here."""
+    global _circuit, _renewal, _guard, _places  # noqa: PLW0603 - the state of one process
+    _circuit, _renewal, _guard = _Circuit(), _Renewal(), threading.Lock()
+    _places = defaultdict(lambda: threading.Semaphore(1))
+
+
+os.register_at_fork(after_in_child=_after_fork)
