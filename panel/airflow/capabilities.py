@@ -28,7 +28,7 @@ class Capabilities:
     clear_note: bool
     """Clearing takes a ``note`` (3.3.0+); older servers refuse the field."""
     clear_prevent_running: bool
-    """Clearing takes ``prevent_running_task`` (3.2.2+)."""
+    """Clearing takes ``prevent_running_task`` (3.2.0+)."""
     cursors: bool
     """Task-instance lists take ``cursor`` (3.2.2+)."""
     run_id_prefix: bool
@@ -104,7 +104,7 @@ def read_capabilities(transport: Transport) -> Capabilities:
         version=version,
         numbers=numbers,
         clear_note="note" in fields if fields else numbers >= (3, 3, 0),
-        clear_prevent_running="prevent_running_task" in fields if fields else numbers >= (3, 2, 2),
+        clear_prevent_running="prevent_running_task" in fields if fields else numbers >= (3, 2, 0),
         cursors="cursor" in found if (found := document.filters(_INSTANCES_LIST)) else numbers >= (3, 2, 2),
         run_id_prefix=(
             "run_id_prefix_pattern" in found if (found := document.filters(_RUNS_LIST)) else numbers >= (3, 2, 2)

@@ -1,8 +1,8 @@
 """Airflow's error answers as one error tree.
 
-``detail`` comes in five shapes (AIRFLOW.md §1): a string, a list of validation errors, a dict from the database layer,
-``{"error": …}`` for an unknown route, and plain text. All become one sentence and, where Airflow names fields, messages
-by field.
+``detail`` comes in six shapes (AIRFLOW.md §1, and 3.3.2 itself): a string, a list of validation errors, a list of
+sentences, a dict from the database layer, ``{"error": …}`` for an unknown route, and plain text. All become one
+sentence and, where Airflow names fields, messages by field.
 """
 
 from __future__ import annotations
@@ -90,7 +90,12 @@ def _sentence(detail: str) -> tuple[str, dict[str, list[str]]]:
 
 
 def _validation(items: list[Any]) -> tuple[str, dict[str, list[str]]]:
-    """A 422 list. Its ``input`` echoes the request, secrets included, and is never kept."""
+    """A 422 list; PATCH answers its 404 as a list of sentences.
+
+    ``input`` echoes the request, secrets included, and is never kept.
+    """
+    if items and all(isinstance(item, str) for item in items):
+        return "; ".join(items[:_FIELDS]), {}
     fields: dict[str, list[str]] = {}
     for item in items[:_FIELDS]:
         if not isinstance(item, dict):

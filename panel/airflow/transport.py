@@ -61,7 +61,8 @@ def open_http(limits: Limits, ca_pem: str, transport: httpx.BaseTransport | None
         transport=transport,
         verify=_trust(ca_pem),
         timeout=httpx.Timeout(limits.timeout_seconds, connect=min(10.0, limits.timeout_seconds)),
-        limits=httpx.Limits(max_connections=limits.max_in_flight),
+        # Airflow closes idle connections after 5 s; one it is about to close must not take a write with it.
+        limits=httpx.Limits(max_connections=limits.max_in_flight, keepalive_expiry=2.0),
         follow_redirects=False,
         headers={"Accept-Encoding": "gzip", "User-Agent": "mapboard"},
     )
