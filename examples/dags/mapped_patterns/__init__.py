@@ -1,0 +1,1 @@
+"""What the example Dags do, without Airflow: plain functions, so that tests run them anywhere."""
