@@ -65,8 +65,9 @@ class _Server(ThreadingHTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     server: _Server
     protocol_version = "HTTP/1.1"
-    server_version = "mapboard-kubernetes-stand-in"
-    sys_version = ""
+
+    def version_string(self) -> str:
+        return "mapboard-kubernetes-stand-in"
 
     def do_GET(self) -> None:
         self._answer("GET")
@@ -111,7 +112,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _failures(self, method: str, region: str, body: Any) -> tuple[int, Any]:
         if method == "PUT":
-            rollouts = body.get("rollouts") if isinstance(body, dict) else False
+            rollouts = body.get("rollouts", False)
             if rollouts is not None and (isinstance(rollouts, bool) or not isinstance(rollouts, int) or rollouts < 1):
                 raise Refused(422, "Invalid", "rollouts: a whole number of 1 or more, or null for 'until switched off'")
             self.server.clusters.fail_region(region, rollouts)

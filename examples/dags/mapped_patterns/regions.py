@@ -43,7 +43,7 @@ def namespace_for(env: str) -> str:
 
 def deployment_for(target: JSON, params: Mapping[str, Any], *, run_id: str, rehearse_failure: bool) -> JSON:
     """The Kubernetes Deployment (apps/v1) that this region should have."""
-    labels = {"app": NAME, **(params["extra_labels"] or {})}
+    labels = {**(params["extra_labels"] or {}), "app": NAME}
     annotations = {
         "mapboard.example/run-id": run_id,
         "mapboard.example/notes": params["notes"] or "",
