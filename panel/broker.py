@@ -33,6 +33,5 @@ def _client(url: str) -> redis.Redis:
         url,
         socket_connect_timeout=CONNECT_SECONDS,
         socket_timeout=ANSWER_SECONDS,
-        retry=Retry(NoBackoff(), 1),
-        retry_on_error=[redis.ConnectionError],
+        retry=Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,)),
     )

