@@ -90,6 +90,7 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "knox",
+    "axes",
     "panel.ui",
     "panel.access",
     "panel.servers",
@@ -113,6 +114,7 @@ MIDDLEWARE = [
     "panel.ui.middleware.HtmxResponseMiddleware",
     "panel.access.middleware.AuthorizationMiddleware",
     "panel.ui.middleware.ProblemMiddleware",
+    "axes.middleware.AxesMiddleware",
 ]
 
 TEMPLATES = [
@@ -150,10 +152,25 @@ LANGUAGES = [("en", _("English"))]
 USE_TZ = True
 TIME_ZONE = "UTC"
 
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesBackend", "django.contrib.auth.backends.ModelBackend"]
+# Wrong passwords: ten for one user from one address, then a quarter of an hour of nothing (docs/adr).
+AXES_FAILURE_LIMIT = 10
+AXES_COOLOFF_TIME = timedelta(minutes=15)
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_RESET_ON_SUCCESS = True
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+AXES_DISABLE_ACCESS_LOG = True
+AXES_ENABLE_ADMIN = False
+AXES_VERBOSE = False
+AXES_CLIENT_IP_CALLABLE = "panel.access.logins.client_address"
+AXES_LOCKOUT_CALLABLE = "panel.access.logins.locked_out"
+
+_weak_passwords = ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
 AUTH_PASSWORD_VALIDATORS = [
-    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
-    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
-    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    # On loopback a demo may have simple passwords.
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in _weak_passwords
+    if IN_PRODUCTION
 ]
 
 # ── Database ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -247,6 +264,7 @@ AIRFLOW_TIMEOUT_SECONDS: float = env.float("AIRFLOW_TIMEOUT_SECONDS", 30.0)
 MIRROR_FRESH_SECONDS: float = env.float("MIRROR_FRESH_SECONDS", 4.0)
 MIRROR_RUNS_PER_DAG: int = env.int("MIRROR_RUNS_PER_DAG", 25)
 MIRROR_DAYS: int = env.int("MIRROR_DAYS", 30)
+LAUNCH_DEADLINE_SECONDS: float = env.float("LAUNCH_DEADLINE_SECONDS", 30 * 60.0)
 RESULT_PREVIEW_BYTES: int = env.int("RESULT_PREVIEW_BYTES", 4096)
 
 LOGGING = {

@@ -1,12 +1,22 @@
-"""Writing the audit trail."""
+"""Writing the audit trail; making people and their API tokens."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
-from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, User
+from axes.utils import reset
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, Group, User
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.utils.translation import gettext as _
+from knox.models import AuthToken
 
+from panel.access.actions import GRANTS
 from panel.access.models import AuditEvent
+from panel.problems import Unprocessable
 
 
 def record_event(
@@ -33,3 +43,55 @@ def record_event(
         target_id=target_id,
         detail=detail or {},
     )
+
+
+def save_user(*, username: str, password: str, groups: Sequence[str]) -> tuple[User, bool]:
+    """The user with this password and exactly these groups, made if there is none; whether they were made.
+
+    Raises Unprocessable.
+    """
+    fields: dict[str, list[str]] = {}
+    unknown = sorted(set(groups) - set(GRANTS))
+    if unknown:
+        fields["groups"] = [
+            _("Unknown: %(names)s. There are: %(known)s.") % {"names": ", ".join(unknown), "known": ", ".join(GRANTS)}
+        ]
+    user = User.objects.filter(username=username).first()
+    made = user is None
+    user = user or User(username=username)
+    try:
+        user.clean_fields(exclude=["password"])
+    except ValidationError as error:
+        fields |= error.message_dict
+    try:
+        validate_password(password, user)
+    except ValidationError as error:
+        fields["password"] = error.messages
+    if fields:
+        raise Unprocessable(_("The user was not saved."), fields)
+    user.set_password(password)
+    with transaction.atomic():
+        user.save()
+        user.groups.set(Group.objects.filter(name__in=groups))
+        reset(username=username)  # wrong passwords given so far count no more
+        record_event(
+            user=None,
+            action="access.add_user" if made else "access.update_user",
+            target_kind="user",
+            target_id=username,
+            detail={"groups": sorted(groups)},
+        )
+    return user, made
+
+
+def create_api_token(*, username: str, lasts: timedelta | None = None) -> str:
+    """A new bearer token of this user: kept as a digest only, so this is the one time it is seen.
+
+    Raises User.DoesNotExist.
+    """
+    user = User.objects.get(username=username, is_active=True)
+    with transaction.atomic():
+        _row, token = AuthToken.objects.create(user=user, expiry=lasts)
+        detail = {"days": lasts.days} if lasts else {}
+        record_event(user=None, action="access.create_api_token", target_kind="user", target_id=username, detail=detail)
+    return str(token)
