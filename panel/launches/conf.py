@@ -1,0 +1,44 @@
+"""Checks everything a launch gives to a Dag at once. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from django.utils.translation import gettext as _
+
+from panel.launches.fields import Field
+from panel.launches.validation import messages_for, unsendable
+
+MOST_UNKNOWN: Final = 20
+
+
+def conf_errors(fields: Sequence[Field], params: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Messages by param: what does not fit, what is missing, what the Dag has no param for."""
+    errors: dict[str, list[str]] = {}
+    for field in fields:
+        if field.name in params:
+            messages = messages_for(field.schema, params[field.name])
+        else:
+            messages = [_("Fill this in.")] if field.required else []
+        if messages:
+            errors[field.name] = messages
+    known = {field.name for field in fields}
+    for name in sorted(set(params) - known)[:MOST_UNKNOWN]:
+        errors[name[:200]] = [_("The Dag has no such param.")]
+    return errors
+
+
+def unsendable_params(params: Mapping[str, Any]) -> dict[str, list[str]]:
+    """What can be said about params without knowing the Dag's form: what no server could take."""
+    return {
+        name[:200]: [problem] for name, value in params.items() if (problem := unsendable(name) or unsendable(value))
+    }
+
+
+def digest(*parts: Any) -> str:
+    """A hash over JSON values that tells 4 from 4.0 and from "4"."""
+    text = json.dumps(parts, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()

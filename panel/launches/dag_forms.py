@@ -1,0 +1,101 @@
+"""Reading a Dag's form from Airflow, and keeping a copy for the time when Airflow is away."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from panel.airflow import AirflowError, DagDetails, NotFound, Rejected
+from panel.launches.conf import digest
+from panel.launches.fields import Field, fields_of
+from panel.launches.models import DagForm
+from panel.servers.client import open_client
+from panel.servers.models import Server
+
+
+@dataclass(frozen=True, slots=True)
+class FormReading:
+    """A Dag's form, and why it is only the last known copy (``None``: it was read just now)."""
+
+    form: DagForm
+    trouble: AirflowError | None = None
+
+    @property
+    def fields(self) -> list[Field]:
+        return fields_of(self.form.params)
+
+    @property
+    def digest(self) -> str:
+        """Changes with the Dag's params, so that a form opened before is noticed."""
+        return digest(self.form.params_json)[:16]
+
+    @property
+    def obstacle(self) -> str:
+        """Why this Dag cannot be launched now; ``""`` when it can."""
+        if self.form.has_import_errors:
+            return _(
+                "Airflow cannot load this Dag: its file has import errors. Nothing can be started until its authors "
+                "have mended it."
+            )
+        if self.form.is_stale:
+            return _(
+                "Airflow no longer finds this Dag in its files: it was removed, renamed, or its file no longer loads. "
+                "Nothing can be started."
+            )
+        return ""
+
+    @property
+    def warning(self) -> str:
+        """What to know before launching; ``""`` when there is nothing."""
+        if self.form.is_paused:
+            return _("This Dag is paused in Airflow: the run will wait in the queue until somebody unpauses the Dag.")
+        return ""
+
+
+def read_form(*, server: Server, dag_id: str) -> FormReading:
+    """The form as Airflow has it now, or the last known copy when Airflow cannot be asked.
+
+    Raises NotFound for a Dag that Airflow does not know (or may not show us), and the AirflowError when there is no
+    copy either.
+    """
+    try:
+        with open_client(server) as airflow:
+            details = airflow.dags.details(dag_id)
+    except NotFound:
+        DagForm.objects.filter(server=server, dag_id=dag_id).delete()
+        raise
+    except AirflowError as error:
+        known = DagForm.objects.filter(server=server, dag_id=dag_id).first()
+        if known is None or (isinstance(error, Rejected) and not error.retryable):
+            raise
+        return FormReading(known, error)
+    return FormReading(_keep(server, dag_id, details))
+
+
+def _keep(server: Server, dag_id: str, details: DagDetails) -> DagForm:
+    params: list[tuple[str, dict[str, Any]]] = [
+        (name, {"value": param.value, "schema": param.schema, "description": param.description})
+        for name, param in details.params.items()
+    ]
+    form, _created = DagForm.objects.update_or_create(
+        server=server,
+        dag_id=dag_id,
+        defaults={
+            "display_name": _storable(details.dag_display_name),
+            "description": _storable(details.description),
+            "params_json": json.dumps(params),
+            "is_paused": details.is_paused,
+            "is_stale": details.is_stale,
+            "has_import_errors": details.has_import_errors,
+            "read_at": timezone.now(),
+        },
+    )
+    return form
+
+
+def _storable(text: str | None) -> str:
+    return (text or "").replace("\x00", "")

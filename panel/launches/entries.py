@@ -1,0 +1,257 @@
+"""Between what stands in the form's controls and typed values. Pure: no request, no database.
+
+A posted form is ``{name: [texts]}``. Reading an entry gives the value with the type the Dag expects ("007" stays text,
+4 stays a whole number), or Unreadable with a sentence for the person who typed it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, tzinfo
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+from django.utils.translation import gettext as _
+
+from panel.launches.fields import LISTS, Field, Kind
+
+Posted = Mapping[str, Sequence[str]]
+
+TICKED: Final = "1"
+_WHOLE: Final = re.compile(r"[+-]?[0-9]+(\.0*)?")
+_NUMBER: Final = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+_LONGEST_NUMBER: Final = 400
+
+
+class Unreadable(ValueError):
+    """The text in a control is not a value of the field's kind; ``str()`` says what to enter."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What a field's controls show: as typed when it was posted, else the default."""
+
+    text: str = ""
+    tokens: frozenset[str] = frozenset()
+    none: bool = False
+    zone: str = ""
+
+
+def entry_of_value(field: Field, value: Any, zone: tzinfo) -> Entry:
+    """The controls for a value, such as the default. Date-times are shown on the clock of ``zone``."""
+    if field.kind is Kind.MULTI_SELECT:
+        chosen = value if isinstance(value, list) else []
+        return Entry(tokens=frozenset(json.dumps(item) for item in chosen), none=_shows_none(field, value))
+    if field.kind in {Kind.ENUM, Kind.BOOLEAN}:
+        return Entry(tokens=frozenset() if value is None else frozenset({json.dumps(value)}))
+    if field.kind is Kind.DATE_TIME:
+        return Entry(text=_clock(value, zone), zone=str(zone))
+    if field.kind is Kind.JSON:
+        return Entry(text="" if value is None else json.dumps(value, indent=2, ensure_ascii=False))
+    if field.kind in LISTS:
+        items = value if isinstance(value, list) else []
+        return Entry(text="\n".join(_plain(item) for item in items), none=_shows_none(field, value))
+    return Entry(text="" if value is None else _plain(value), none=_shows_none(field, value))
+
+
+def entry_of_post(field: Field, posted: Posted) -> Entry:
+    """The controls as they were posted."""
+    texts = posted.get(field.key, ())
+    return Entry(
+        text=_newlines(texts[-1]) if texts else "",
+        tokens=frozenset(texts),
+        none=posted.get(field.none_key, [""])[-1] == TICKED,
+        zone=posted.get(field.zone_key, [""])[-1],
+    )
+
+
+def value_of_entry(field: Field, entry: Entry) -> Any:
+    """The typed value. Raises Unreadable."""
+    if field.kind is Kind.CONST:
+        return field.const
+    if field.asks_for_none and entry.none:
+        return _no_value(field, entry)
+    if field.kind in _CONTROLS:
+        return _CONTROLS[field.kind](field, entry)
+    text = entry.text.strip()
+    if not text:
+        return _empty(field)
+    return _read_date_time(field, text, entry.zone) if field.kind is Kind.DATE_TIME else _TEXTS[field.kind](text)
+
+
+def _no_value(field: Field, entry: Entry) -> None:
+    if entry.text.strip() or (field.kind is Kind.MULTI_SELECT and entry.tokens):
+        raise Unreadable(_("Either give a value or tick “no value”, not both."))
+
+
+def _empty(field: Field) -> None:
+    """These kinds have no empty value: nothing entered is null, where null fits."""
+    if not field.nullable:
+        raise Unreadable(_("Fill this in."))
+
+
+def _read_words(field: Field, entry: Entry) -> str:
+    if field.required and not entry.text:
+        raise Unreadable(_("Fill this in."))
+    return entry.text
+
+
+def _read_boolean(field: Field, entry: Entry) -> bool | None:
+    if not (field.required or field.nullable):
+        return json.dumps(True) in entry.tokens  # a checkbox: absent when it is not ticked
+    if not entry.text and field.nullable:
+        return None
+    if entry.text not in {"true", "false"}:
+        raise Unreadable(_("Choose yes or no."))
+    return entry.text == "true"
+
+
+def _read_choice(field: Field, entry: Entry) -> Any:
+    if not entry.text:
+        if field.nullable:
+            return None
+        raise Unreadable(_("Choose one."))
+    for choice in field.choices:
+        if choice.token == entry.text:
+            return choice.value
+    raise Unreadable(_("This is not one of the choices."))
+
+
+def _read_choices(field: Field, entry: Entry) -> list[Any]:
+    chosen = [choice.value for choice in field.choices if choice.token in entry.tokens]
+    if len(chosen) != len(entry.tokens):
+        raise Unreadable(_("This is not one of the choices."))
+    return chosen
+
+
+def _read_lines(field: Field, entry: Entry) -> list[Any]:
+    """One item a line; lines without anything on them are left out."""
+    lines = [line for line in entry.text.split("\n") if line.strip()]
+    return [_number_on_line(line) for line in lines] if field.kind is Kind.NUMBERS else lines
+
+
+def _read_whole(text: str) -> int:
+    if not _WHOLE.fullmatch(text) or len(text) > _LONGEST_NUMBER:
+        raise Unreadable(_("Enter a whole number, digits only."))
+    return int(text.partition(".")[0])
+
+
+def _number_on_line(line: str) -> int | float:
+    try:
+        return _number(line.strip())
+    except Unreadable as error:
+        raise Unreadable(_("“%(line)s”: %(why)s") % {"line": line.strip()[:60], "why": error}) from error
+
+
+def _number(text: str) -> int | float:
+    """A number typed with a point or an exponent is a float, any other an int, as JSON has it."""
+    if not _NUMBER.fullmatch(text) or len(text) > _LONGEST_NUMBER:
+        raise Unreadable(_("Enter a number, with a point for decimals."))
+    return int(text) if text.lstrip("+-").isdigit() else float(text)
+
+
+def _read_time(text: str) -> str:
+    """Browsers leave out zero seconds; Airflow wants them."""
+    return f"{text}:00" if re.fullmatch(r"\d\d:\d\d", text) else text
+
+
+def _read_date_time(field: Field, text: str, zone_name: str) -> str:
+    """RFC 3339. The default goes out as the Dag wrote it when nothing was changed."""
+    moment, zone = _moment(text), _zone(zone_name)
+    if moment is None or zone is None:
+        raise Unreadable(_("Enter a date and time, such as 2026-11-22 10:00."))
+    if moment.tzinfo is not None:
+        return moment.isoformat()
+    default = _moment(field.default)
+    if default is not None and default.tzinfo is not None and _clock(field.default, zone) == _said(moment):
+        return str(field.default)
+    aware = moment.replace(tzinfo=zone)
+    if _clock(aware.isoformat(), UTC) == "":
+        raise Unreadable(_("This date is out of range."))
+    if aware.astimezone(UTC).astimezone(zone).replace(tzinfo=None) != moment:
+        raise Unreadable(_("This time does not exist in %(zone)s: the clocks jump over it.") % {"zone": zone})
+    return aware.isoformat()
+
+
+def _read_json(text: str) -> Any:
+    try:
+        return json.loads(text, parse_constant=_no_constant)
+    except json.JSONDecodeError as error:
+        raise Unreadable(
+            _("This is not JSON: %(why)s in line %(line)s, column %(column)s.")
+            % {"why": error.msg, "line": error.lineno, "column": error.colno}
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise Unreadable(_("This JSON holds a number too long to read, or is nested too deeply.")) from error
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(name)
+
+
+_TEXTS: Final[dict[Kind, Callable[[str], Any]]] = {
+    Kind.INTEGER: _read_whole,
+    Kind.NUMBER: _number,
+    Kind.DATE: str,
+    Kind.TIME: _read_time,
+    Kind.EMAIL: str,
+    Kind.URI: str,
+    Kind.JSON: _read_json,
+}
+"""Kinds for which an empty control is no value at all."""
+
+_CONTROLS: Final[dict[Kind, Callable[[Field, Entry], Any]]] = {
+    Kind.STRING: _read_words,
+    Kind.MULTILINE: _read_words,
+    Kind.BOOLEAN: _read_boolean,
+    Kind.ENUM: _read_choice,
+    Kind.MULTI_SELECT: _read_choices,
+    Kind.STRINGS: _read_lines,
+    Kind.NUMBERS: _read_lines,
+}
+
+
+def _shows_none(field: Field, value: Any) -> bool:
+    return field.asks_for_none and value is None
+
+
+def _plain(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _newlines(text: str) -> str:
+    """Browsers post CR LF from a text area, whatever was put into it."""
+    return text.replace("\r\n", "\n")
+
+
+def _clock(value: Any, zone: tzinfo) -> str:
+    """What a date-time control shows for ``value``: the clock of ``zone``; a text without zone as it stands."""
+    moment = _moment(value)
+    try:
+        if moment is not None and moment.tzinfo is not None:
+            moment = moment.astimezone(zone).replace(tzinfo=None)
+    except OverflowError:
+        return ""
+    return _said(moment) if moment is not None else ""
+
+
+def _said(moment: datetime) -> str:
+    """As browsers read it: no more than milliseconds."""
+    return moment.isoformat(timespec="milliseconds" if moment.microsecond else "seconds")
+
+
+def _moment(value: Any) -> datetime | None:
+    try:
+        return datetime.fromisoformat(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
+
+
+def _zone(name: str) -> tzinfo | None:
+    try:
+        return ZoneInfo(name or "UTC")
+    except (ValueError, KeyError, OSError):  # not a name, not known, a directory
+        return None

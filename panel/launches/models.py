@@ -1,0 +1,112 @@
+"""Launches, and the last known params of Dags.
+
+``params_json`` columns are text, not JSONField: PostgreSQL's jsonb forgets the order of keys and turns ``1e16`` into a
+whole number, and a launch sends what was typed.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from typing import Any
+
+from django.conf import settings
+from django.db import models
+
+from panel.launches.states import RUN_STATES, State
+from panel.servers.models import Server
+
+
+class Launch(models.Model):
+    """One run started by form. ``dag_run_id`` is ours, so that no repeat makes a second run in Airflow.
+
+    ``params`` are what was given, as typed, and what Airflow gets as ``conf``. ``checked``: they were checked against
+    the Dag's params as Airflow has them; false when Airflow was away, then the check comes before sending.
+    ``sent_at``: a request that may start the run has left; from then on only Airflow knows whether there is a run.
+    ``fields`` are messages of a refusal by param; ``message`` is what the last attempt said. ``version`` grows with
+    every change, for pages that poll. ``claim`` and ``claimed_until`` keep workers out of each other's way.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    server = models.ForeignKey(Server, null=True, on_delete=models.SET_NULL, related_name="launches")
+    server_slug = models.SlugField()
+    dag_id = models.CharField(max_length=250)
+    dag_run_id = models.CharField(max_length=250)
+    params_json = models.TextField(default="{}")
+    note = models.TextField(blank=True)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    username = models.CharField(max_length=150)
+
+    state = models.CharField(max_length=20, choices=State, default=State.SUBMITTING)
+    message = models.TextField(blank=True)
+    fields = models.JSONField(default=dict)
+    version = models.PositiveBigIntegerField(default=1)
+
+    idempotency_key = models.CharField(max_length=200, null=True)  # noqa: DJ001 - null: any number without a key
+    body_hash = models.CharField(max_length=64)
+
+    checked = models.BooleanField(default=True)
+    attempts = models.PositiveIntegerField(default=0)
+    next_attempt_at = models.DateTimeField()
+    deadline_at = models.DateTimeField()
+    sent_at = models.DateTimeField(null=True)
+    claim = models.UUIDField(null=True)
+    claimed_until = models.DateTimeField(null=True)
+
+    created_at = models.DateTimeField()
+    accepted_at = models.DateTimeField(null=True)
+    watched_at = models.DateTimeField(null=True)
+    started_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["-created_at", "-pk"]
+        constraints = [
+            models.UniqueConstraint(fields=["user", "idempotency_key"], name="launch_key_once_a_user"),
+            models.UniqueConstraint(fields=["server_slug", "dag_id", "dag_run_id"], name="launch_run_once"),
+        ]
+        indexes = [
+            models.Index(fields=["state", "next_attempt_at"], name="launches_due"),
+            models.Index(fields=["-created_at"], name="launches_newest"),
+        ]
+
+    def __str__(self) -> str:
+        return self.dag_run_id
+
+    @property
+    def params(self) -> dict[str, Any]:
+        loaded: dict[str, Any] = json.loads(self.params_json)
+        return loaded
+
+    @property
+    def has_run(self) -> bool:
+        """Whether Airflow is known to hold the run."""
+        return self.state in RUN_STATES
+
+    @property
+    def can_be_cancelled(self) -> bool:
+        return self.state == State.SUBMITTING and self.sent_at is None
+
+
+class DagForm(models.Model):
+    """A Dag's params as last read, for the time when Airflow is away. ``params``: ``[[name, param], …]`` in order."""
+
+    server = models.ForeignKey(Server, on_delete=models.CASCADE, related_name="+")
+    dag_id = models.CharField(max_length=250)
+    display_name = models.TextField(blank=True)
+    description = models.TextField(blank=True)
+    params_json = models.TextField(default="[]")
+    is_paused = models.BooleanField(default=False)
+    is_stale = models.BooleanField(default=False)
+    has_import_errors = models.BooleanField(default=False)
+    read_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["server", "dag_id"], name="form_once_a_dag")]
+
+    def __str__(self) -> str:
+        return self.dag_id
+
+    @property
+    def params(self) -> list[tuple[str, dict[str, Any]]]:
+        return [(name, param) for name, param in json.loads(self.params_json)]

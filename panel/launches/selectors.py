@@ -1,0 +1,114 @@
+"""Reading launches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Final, TypedDict
+from uuid import UUID
+
+from django.contrib.auth.models import User
+from django.db.models import Exists, F, OuterRef, Q, QuerySet, Subquery
+
+from panel.domain.states import FINISHED_RUN
+from panel.launches.models import DagForm, Launch
+from panel.launches.states import RUN_STATES, UNFINISHED_RUN, State
+from panel.mirror.models import Dag, DagRun
+from panel.servers.models import Server
+
+if TYPE_CHECKING:
+    from django_stubs_ext import WithAnnotations
+
+MIRROR_FRESH: Final = timedelta(seconds=20)
+"""A run that the mirror has read this lately need not be asked about."""
+ASK_EVERY: Final = timedelta(seconds=5)
+
+
+def server_of(slug: str) -> Server:
+    """Raises Server.DoesNotExist."""
+    return Server.objects.get(slug=slug)
+
+
+def launches(*, server: str = "", dag_id: str = "", states: Sequence[str] = ()) -> QuerySet[Launch]:
+    """All launches, or those of a server, a Dag, in some states."""
+    found = Launch.objects.select_related("server")
+    if server:
+        found = found.filter(server_slug=server)
+    if dag_id:
+        found = found.filter(dag_id=dag_id)
+    if states:
+        found = found.filter(state__in=states)
+    return found
+
+
+def launch(launch_id: UUID) -> Launch:
+    """Raises Launch.DoesNotExist."""
+    return Launch.objects.select_related("server").get(pk=launch_id)
+
+
+def launch_of_key(user: User, idempotency_key: str) -> Launch | None:
+    """What this user has launched with this key."""
+    if not idempotency_key:
+        return None
+    return Launch.objects.filter(user=user, idempotency_key=idempotency_key).first()
+
+
+def due_launches(now: datetime, limit: int) -> list[UUID]:
+    """Launches to submit that nobody is working on, longest waiting first."""
+    due = Launch.objects.filter(state=State.SUBMITTING, next_attempt_at__lte=now).filter(unclaimed(now))
+    return list(due.order_by("next_attempt_at").values_list("pk", flat=True)[:limit])
+
+
+def unclaimed(now: datetime) -> Q:
+    return Q(claimed_until=None) | Q(claimed_until__lt=now)
+
+
+def dag_is_known(server: Server, dag_id: str) -> bool:
+    """Whether Airflow had this Dag when it was last asked."""
+    mirrored = Dag.objects.filter(server=server, dag_id=dag_id, deleted_at=None)
+    return mirrored.exists() or DagForm.objects.filter(server=server, dag_id=dag_id).exists()
+
+
+class Mirrored(TypedDict):
+    """What the mirror knows of a launch's run."""
+
+    mirror_state: str
+    mirror_start: datetime | None
+    mirror_end: datetime | None
+    mirror_deleted_at: datetime | None
+
+
+def changed_in_mirror(since: datetime) -> QuerySet[WithAnnotations[Launch, Mirrored]]:
+    """Launches whose run the mirror shows in another state, or as deleted."""
+    run = _mirrored_run()
+    seen = Launch.objects.filter(state__in=RUN_STATES, created_at__gte=since).annotate(
+        mirror_state=Subquery(run.values("state")[:1]),
+        mirror_start=Subquery(run.values("start_date")[:1]),
+        mirror_end=Subquery(run.values("end_date")[:1]),
+        mirror_deleted_at=Subquery(run.values("deleted_at")[:1]),
+    )
+    moved = Q(mirror_state__in=RUN_STATES, mirror_deleted_at=None) & ~Q(mirror_state=F("state"))
+    return seen.filter(moved | Q(mirror_deleted_at__isnull=False, message="", state__in=UNFINISHED_RUN))
+
+
+def launches_to_ask_about(server: Server, now: datetime) -> QuerySet[Launch]:
+    """Unfinished launches of this server that the mirror does not keep fresh, longest unasked first."""
+    return _to_ask_about(now).filter(server=server).order_by(F("watched_at").asc(nulls_first=True))
+
+
+def servers_to_ask(now: datetime) -> list[int]:
+    """The servers that have such launches."""
+    found = _to_ask_about(now).filter(server__isnull=False).order_by("server_id")
+    return [server_id for server_id in found.values_list("server_id", flat=True).distinct() if server_id is not None]
+
+
+def _to_ask_about(now: datetime) -> QuerySet[Launch]:
+    known = Q(state__in=FINISHED_RUN) | Q(synced_at__gte=now - MIRROR_FRESH)
+    unasked = Q(watched_at=None) | Q(watched_at__lt=now - ASK_EVERY)
+    return Launch.objects.filter(unasked, ~Exists(_mirrored_run().filter(known)), state__in=UNFINISHED_RUN)
+
+
+def _mirrored_run() -> QuerySet[DagRun]:
+    return DagRun.objects.filter(
+        dag__server__slug=OuterRef("server_slug"), dag__dag_id=OuterRef("dag_id"), run_id=OuterRef("dag_run_id")
+    )

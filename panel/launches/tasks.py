@@ -1,0 +1,25 @@
+"""Shells that the worker runs: ids in, one call."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from celery import shared_task
+
+from panel.launches.submission import submit_launch
+from panel.launches.watching import ask_airflow, sweep_launches
+
+
+@shared_task(name="launches.submit")
+def submit(launch_id: str) -> None:
+    submit_launch(launch_id=UUID(launch_id))
+
+
+@shared_task(name="launches.watch")
+def watch(server_id: int) -> None:
+    ask_airflow(server_id=server_id)
+
+
+@shared_task(name="launches.sweep")
+def sweep() -> None:
+    sweep_launches()
