@@ -245,7 +245,7 @@ class Transport:
         except httpx.DecodingError as error:
             raise errors.BadPayload(f"{self._host} answered something that cannot be unpacked.") from error
         except (httpx.TransportError, httpx.StreamError) as error:
-            reason = " ".join(str(error).split())[:_SENTENCE_LENGTH]
+            reason = " ".join(str(error).split())[:_SENTENCE_LENGTH].rstrip(".")
             raise errors.Unreachable(f"{self._host} cannot be reached: {reason or type(error).__name__}.") from error
 
 
