@@ -236,9 +236,11 @@ REST_FRAMEWORK = {
     ],
     "DEFAULT_PERMISSION_CLASSES": ["panel.api.permissions.ActionPermission"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["panel.api.parsers.JSONParser"],
     "DEFAULT_PAGINATION_CLASS": "panel.api.pagination.KeysetPagination",
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_THROTTLE_CLASSES": ["rest_framework.throttling.UserRateThrottle"],
+    "DEFAULT_THROTTLE_RATES": {"user": env.str("MAPBOARD_API_RATE", "1200/min")},
     "EXCEPTION_HANDLER": "panel.api.errors.exception_handler",
     "URL_FORMAT_OVERRIDE": None,
     "PAGE_SIZE": 100,
@@ -254,6 +256,10 @@ SPECTACULAR_SETTINGS = {
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_PERMISSIONS": ["panel.api.permissions.ActionPermission"],
     "SCHEMA_PATH_PREFIX": "/api/v1",
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "panel.api.schema.document_errors",
+    ],
 }
 
 # ── Mapboard itself ──────────────────────────────────────────────────────────────────────────────────────────────

@@ -1,6 +1,8 @@
 """Where each room hangs."""
 
-from django.urls import include, path
+from django.urls import include, path, re_path
+
+from panel.api.views import UnknownAddress
 
 urlpatterns = [
     path("", include("panel.ui.urls")),
@@ -10,4 +12,5 @@ urlpatterns = [
     path("", include("panel.retries.urls")),
     path("", include("panel.mirror.urls")),
     path("api/v1/", include("panel.api.urls")),
+    re_path(r"^api(?:/|$)", UnknownAddress.as_view()),
 ]

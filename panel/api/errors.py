@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from django.core.exceptions import PermissionDenied
 from django.http import Http404
+from django.utils.translation import gettext as _
 from rest_framework import exceptions, status
 from rest_framework.response import Response
 from rest_framework.views import exception_handler as drf_exception_handler
@@ -34,6 +35,10 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
     if isinstance(error, exceptions.ValidationError):
         set_rollback()
         return _response(422, "invalid", "Some fields are not right.", _flat(error.detail))
+    if isinstance(error, LoginRequired):
+        set_rollback()
+        header = {"WWW-Authenticate": "Bearer"}
+        return _response(401, "not_authenticated", _("Log in, or send a token: Authorization: Bearer …"), {}, header)
     answer = drf_exception_handler(error, context)
     if answer is None:
         return None
@@ -59,8 +64,6 @@ def _airflow_status(error: airflow.AirflowError) -> int:
 
 
 def _named(error: Exception) -> str:
-    if isinstance(error, LoginRequired):
-        return "not_authenticated"
     if isinstance(error, Http404):
         return "not_found"
     if isinstance(error, PermissionDenied):

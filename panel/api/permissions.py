@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from rest_framework.exceptions import MethodNotAllowed
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
+from panel.access.actions import Action
 from panel.access.authorization import authorize
 
 if TYPE_CHECKING:
@@ -17,7 +19,14 @@ class ActionPermission(BasePermission):
     """Looks up ``view.actions[method]`` (``{"GET": Action.VIEW}``) and asks authorize()."""
 
     def has_permission(self, request: Request, view: APIView) -> bool:
-        method = "GET" if request.method in {"HEAD", "OPTIONS"} else request.method
+        method = request.method or ""
+        if method == "OPTIONS":
+            authorize(request.user, Action.VIEW)
+            return True
+        if method not in view.allowed_methods:
+            # To those who may look around it is "no such method", to others still 401 and 403.
+            authorize(request.user, Action.VIEW)
+            raise MethodNotAllowed(method)
         actions: dict[str, Any] = getattr(view, "actions", {})
-        authorize(request.user, actions.get(method or ""))
+        authorize(request.user, actions.get("GET" if method == "HEAD" else method))
         return True
