@@ -49,11 +49,22 @@ class FormReading:
         return ""
 
     @property
-    def warning(self) -> str:
-        """What to know before launching; ``""`` when there is nothing."""
+    def warnings(self) -> list[str]:
+        """What to know before launching."""
+        warnings = []
         if self.form.is_paused:
-            return _("This Dag is paused in Airflow: the run will wait in the queue until somebody unpauses the Dag.")
-        return ""
+            warnings.append(
+                _("This Dag is paused in Airflow: the run will wait in the queue until somebody unpauses the Dag.")
+            )
+        if self.trouble is not None:
+            warnings.append(
+                _(
+                    "Airflow cannot be asked now (%(why)s). The form is the last known one; what you launch is kept, "
+                    "checked again and sent as soon as Airflow answers."
+                )
+                % {"why": self.trouble}
+            )
+        return warnings
 
 
 def read_form(*, server: Server, dag_id: str) -> FormReading:

@@ -134,6 +134,11 @@ class Field:
     def const(self) -> Any:
         return self.schema.get("const")
 
+    @property
+    def shown_default(self) -> Any:
+        """A const is all there is to enter: it stands in for a default that was not given."""
+        return self.const if self.kind is Kind.CONST and self.default is None else self.default
+
 
 @dataclass(frozen=True, slots=True)
 class Section:

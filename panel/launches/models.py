@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import uuid
 from typing import Any
+from urllib.parse import quote
 
 from django.conf import settings
 from django.db import models
@@ -77,6 +78,14 @@ class Launch(models.Model):
     def params(self) -> dict[str, Any]:
         loaded: dict[str, Any] = json.loads(self.params_json)
         return loaded
+
+    @property
+    def airflow_url(self) -> str:
+        """The run's page in Airflow's own UI; ``""`` while there is none."""
+        if self.server is None or not self.has_run:
+            return ""
+        base = self.server.base_url.rstrip("/")
+        return f"{base}/dags/{quote(self.dag_id, safe='')}/runs/{quote(self.dag_run_id, safe='')}"
 
     @property
     def has_run(self) -> bool:

@@ -24,11 +24,6 @@ MIRROR_FRESH: Final = timedelta(seconds=20)
 ASK_EVERY: Final = timedelta(seconds=5)
 
 
-def server_of(slug: str) -> Server:
-    """Raises Server.DoesNotExist."""
-    return Server.objects.get(slug=slug)
-
-
 def launches(*, server: str = "", dag_id: str = "", states: Sequence[str] = ()) -> QuerySet[Launch]:
     """All launches, or those of a server, a Dag, in some states."""
     found = Launch.objects.select_related("server")

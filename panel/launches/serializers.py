@@ -1,0 +1,125 @@
+"""What the REST API says about launches and forms."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.urls import reverse
+from rest_framework import serializers
+
+from panel.launches.fields import Choice, Field, Kind
+from panel.launches.models import Launch
+from panel.launches.services import KEY_LENGTH, NOTE_LENGTH
+from panel.launches.states import State
+from panel.strict import StrictSerializer
+
+SerializerFields = dict[str, serializers.Field[Any, Any, Any, Any]]
+
+
+class LaunchRequestSerializer(StrictSerializer):
+    """The body of a launch."""
+
+    params = serializers.DictField(required=False, default=dict, help_text="Values by param, typed as the Dag asks.")
+    note = serializers.CharField(
+        required=False, default="", allow_blank=True, max_length=NOTE_LENGTH, trim_whitespace=False
+    )
+    idempotency_key = serializers.CharField(
+        required=False,
+        default="",
+        allow_blank=True,
+        max_length=KEY_LENGTH,
+        trim_whitespace=False,
+        help_text="The same key and body again give the same launch; a key belongs to its user.",
+    )
+
+
+class LaunchSerializer(serializers.ModelSerializer[Launch]):
+    """A launch; ``url`` is its page. ``fields`` holds the messages of a refusal by param."""
+
+    server = serializers.CharField(source="server_slug")
+    state = serializers.ChoiceField(choices=State.choices)
+    params = serializers.SerializerMethodField()
+    requested_by = serializers.CharField(source="username")
+    url = serializers.SerializerMethodField()
+    airflow_url = serializers.CharField()
+
+    class Meta:
+        model = Launch
+        fields = [
+            "id",
+            "server",
+            "dag_id",
+            "dag_run_id",
+            "state",
+            "message",
+            "params",
+            "note",
+            "requested_by",
+            "created_at",
+            "accepted_at",
+            "started_at",
+            "finished_at",
+            "attempts",
+            "url",
+            "airflow_url",
+        ]
+        read_only_fields = fields
+
+    def get_fields(self) -> SerializerFields:
+        # Declared as an attribute it would hide the serializer's own ``fields``.
+        messages = serializers.DictField(child=serializers.ListField(child=serializers.CharField()))
+        return {**super().get_fields(), "fields": messages}
+
+    def get_params(self, launch: Launch) -> dict[str, Any]:
+        return launch.params
+
+    def get_url(self, launch: Launch) -> str:
+        path = reverse("launches:launch_detail", kwargs={"launch_id": launch.pk})
+        request = self.context.get("request")
+        return request.build_absolute_uri(path) if request else path
+
+
+class ChoiceSerializer(serializers.Serializer[Choice]):
+    value = serializers.JSONField()
+
+    def get_fields(self) -> SerializerFields:
+        return {**super().get_fields(), "label": serializers.CharField()}
+
+
+class FieldSerializer(serializers.Serializer[Field]):
+    """One field of a launch form. ``proposals`` are suggestions that do not bind."""
+
+    name = serializers.CharField()
+    type = serializers.ChoiceField(choices=[kind.value for kind in Kind], source="kind")
+    title = serializers.CharField()
+    section = serializers.CharField()
+    nullable = serializers.BooleanField()
+    choices = ChoiceSerializer(many=True)
+    proposals = ChoiceSerializer(many=True)
+    limits = serializers.DictField()
+
+    def get_fields(self) -> SerializerFields:
+        # These names are taken by attributes of every serializer.
+        return {
+            **super().get_fields(),
+            "help": serializers.CharField(),
+            "required": serializers.BooleanField(),
+            "default": serializers.JSONField(source="shown_default"),
+        }
+
+
+class FormSerializer(serializers.Serializer[Any]):
+    """A Dag's launch form. ``obstacle`` says why it cannot be launched now, ``warnings`` what to know before."""
+
+    server = serializers.CharField()
+    dag_id = serializers.CharField()
+    title = serializers.CharField()
+    description = serializers.CharField()
+    is_paused = serializers.BooleanField()
+    can_launch = serializers.BooleanField()
+    obstacle = serializers.CharField()
+    warnings = serializers.ListField(child=serializers.CharField())
+    read_at = serializers.DateTimeField()
+
+    def get_fields(self) -> SerializerFields:
+        return {**super().get_fields(), "fields": FieldSerializer(many=True)}
