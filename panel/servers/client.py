@@ -108,6 +108,11 @@ def _remember(server: Server, airflow: Airflow) -> None:
         _known[_known_as(server)] = (time.monotonic() + CAPABILITIES_SECONDS, airflow.learned_capabilities)
 
 
+def forget_capabilities() -> None:
+    """Ask every server again what it can do."""
+    _known.clear()
+
+
 class _WatchedSlots:
     """The server's slots, and whether any request came back while one was held."""
 
