@@ -1,7 +1,6 @@
 """The local copy of Airflow: Dags, their runs, mapped tasks and instances. It can be deleted and rebuilt at any time.
 
-``deleted_at`` marks what Airflow no longer has. ``claimed_until`` is how workers keep out of each other's way: a
-conditional update claims the row for a while (SQLite has no row locks).
+``deleted_at`` marks what Airflow no longer has.
 """
 
 from __future__ import annotations
@@ -22,9 +21,46 @@ def mapped_task_uuid(server_slug: str, dag_id: str, run_id: str, task_id: str) -
     return uuid.uuid5(_NAMESPACE, "\x1f".join((server_slug, dag_id, run_id, task_id)))
 
 
-class Dag(models.Model):
+class Synced(models.Model):
+    """What is read again and again: when it was, when it is due, who is at it, and what went wrong.
+
+    ``due_at`` is when the sweep wakes a worker next (null: nothing is expected to change). ``claimed_until`` is how
+    workers keep out of each other's way: a conditional update claims the row for a while (SQLite has no row locks).
+    ``last_error`` (and the code of its class) is empty after a read that went well; ``failed_reads`` counts those since
+    that did not.
+    """
+
+    synced_at = models.DateTimeField(null=True)
+    due_at = models.DateTimeField(null=True, db_index=True)
+    claimed_until = models.DateTimeField(null=True)
+    failed_reads = models.PositiveIntegerField(default=0)
+    last_error = models.TextField(blank=True)
+    last_error_code = models.CharField(max_length=50, blank=True)
+
+    class Meta:
+        abstract = True
+
+
+class ServerMirror(Synced):
+    """How far the mirror of one server is.
+
+    ``runs_watermark`` is the start of the last read of changed runs. ``import_errors`` are Dag files that Airflow
+    could not read: ``[{"filename", "message", "stack_trace", "timestamp"}]``, texts shortened.
+    """
+
+    server = models.OneToOneField(Server, on_delete=models.CASCADE, related_name="mirror")
+    runs_watermark = models.DateTimeField(null=True)
+    import_errors = models.JSONField(default=list)
+
+    def __str__(self) -> str:
+        return str(self.server)
+
+
+class Dag(Synced):
     """A Dag that Airflow lists. ``tasks`` is its structure, read again only when ``structure_version`` changes:
     ``[{"task_id", "is_mapped", "downstream": [task ids], "trigger_rule", "retries", "pool"}]`` in declared order.
+
+    Airflow rewrites a version in place until a run uses it: ``structure_final`` says that it was read after that.
     """
 
     server = models.ForeignKey(Server, on_delete=models.CASCADE, related_name="dags")
@@ -39,7 +75,7 @@ class Dag(models.Model):
     tasks = models.JSONField(default=list)
     structure_version = models.CharField(max_length=100, blank=True)
     structure_synced_at = models.DateTimeField(null=True)
-    synced_at = models.DateTimeField(null=True)
+    structure_final = models.BooleanField(default=False)
     deleted_at = models.DateTimeField(null=True)
 
     class Meta:
@@ -50,8 +86,12 @@ class Dag(models.Model):
         return self.dag_id
 
 
-class DagRun(models.Model):
-    """One run of a Dag that has mapped tasks. ``reconciled_at`` is set by the full read after the run finished."""
+class DagRun(Synced):
+    """One run of a Dag that has mapped tasks.
+
+    ``changed_at`` is when a change of its state or times was noticed last, ``reconciled_at`` when every mapped task
+    had been read in full after it finished. ``opened_at``: somebody opened it, so it is not pruned for a while.
+    """
 
     dag = models.ForeignKey(Dag, on_delete=models.CASCADE, related_name="runs")
     run_id = models.CharField(max_length=250)
@@ -65,7 +105,8 @@ class DagRun(models.Model):
     queued_at = models.DateTimeField(null=True)
     start_date = models.DateTimeField(null=True)
     end_date = models.DateTimeField(null=True)
-    synced_at = models.DateTimeField(null=True)
+    changed_at = models.DateTimeField(null=True)
+    opened_at = models.DateTimeField(null=True)
     reconciled_at = models.DateTimeField(null=True)
     deleted_at = models.DateTimeField(null=True)
 
@@ -78,12 +119,14 @@ class DagRun(models.Model):
         return self.run_id
 
 
-class MappedTask(models.Model):
+class MappedTask(Synced):
     """One mapped task of one run, with its counts by outcome kept as a rollup that equals the rows.
 
-    ``total`` leaves out ``removed``; ``unexpanded_state`` is the state of the ``-1`` row while there are no
-    instances ("" once expanded, "none" for no status). ``version`` grows with every change, for pages that poll.
-    ``watermark`` is the start of the last read of changes; ``complete``: state and results are all read.
+    ``total`` leaves out ``removed``; ``failing`` counts soft, hard and upstream failures; ``unexpanded_state`` is the
+    state of the ``-1`` row while there are no instances ("" once expanded, "none" for no status). ``version`` grows
+    with every change, for pages that poll; ``changed_at`` is the time of the last one. ``watermark`` is the start of
+    the last read of changes, ``full_synced_at`` the start of the last read of everything; ``complete``: state and
+    results are all read, as of ``synced_at``.
     """
 
     id = models.UUIDField(primary_key=True, editable=False)
@@ -91,18 +134,17 @@ class MappedTask(models.Model):
     task_id = models.CharField(max_length=250)
     position = models.PositiveIntegerField(default=0)
     total = models.PositiveIntegerField(default=0)
+    failing = models.PositiveIntegerField(default=0, db_index=True)
     counts = models.JSONField(default=dict)
     metrics = models.JSONField(default=dict)
     unread_results = models.PositiveIntegerField(default=0)
     unexpanded_state = models.CharField(max_length=30, blank=True)
     version = models.PositiveBigIntegerField(default=0)
+    changed_at = models.DateTimeField(null=True)
     watermark = models.DateTimeField(null=True)
-    synced_at = models.DateTimeField(null=True)
     full_synced_at = models.DateTimeField(null=True)
     complete = models.BooleanField(default=False)
-    last_error = models.TextField(blank=True)
     refresh_requested_at = models.DateTimeField(null=True)
-    claimed_until = models.DateTimeField(null=True)
 
     class Meta:
         ordering = ["position", "task_id"]
@@ -116,15 +158,16 @@ class Instance(models.Model):
     """One mapped instance as last read.
 
     While a cleared instance has not started again, times and result are empty: Airflow still shows the old try's.
-    ``result`` is the whole value or, when ``result_shortened``, a preview as text. ``result_try`` is the try whose
-    result was read. The folded columns serve searches that ignore case on both databases.
+    ``result`` is the whole value or, when ``result_shortened``, a preview as text. ``result_try`` and ``error_try``
+    are the tries whose result and error were read. The folded columns serve searches that ignore case on both
+    databases; an empty label is null there, so that it sorts last.
     """
 
     mapped_task = models.ForeignKey(MappedTask, on_delete=models.CASCADE, related_name="instances")
     map_index = models.PositiveIntegerField()
     ti_id = models.CharField(max_length=40)
     label = models.CharField(max_length=250, blank=True)
-    label_folded = models.CharField(max_length=250, blank=True)
+    label_folded = models.CharField(max_length=250, null=True)  # noqa: DJ001 - empty labels sort last
     state = models.CharField(max_length=30, blank=True)
     outcome = models.CharField(max_length=20, choices=[(o.value, o.value) for o in Outcome])
     try_number = models.PositiveIntegerField(default=0)
@@ -157,3 +200,36 @@ class Instance(models.Model):
 
     def __str__(self) -> str:
         return f"{self.mapped_task_id}[{self.map_index}]"
+
+
+class SyncRequest(models.Model):
+    """Somebody asked for one mapped task to be brought up to date, known to the mirror or not, and what came of it.
+
+    The row is how the worker's answer reaches the web process that waits for it. One row for each mapped task asked
+    for: who asks while one is pending joins it.
+    """
+
+    class State(models.TextChoices):
+        PENDING = "pending"
+        DONE = "done"
+        NOT_FOUND = "not_found"
+        FAILED = "failed"
+
+    server = models.ForeignKey(Server, on_delete=models.CASCADE, related_name="sync_requests")
+    dag_id = models.CharField(max_length=250)
+    run_id = models.CharField(max_length=250)
+    task_id = models.CharField(max_length=250)
+    state = models.CharField(max_length=10, choices=State, default=State.PENDING)
+    message = models.TextField(blank=True)
+    error_code = models.CharField(max_length=50, blank=True)
+    requested_at = models.DateTimeField()
+    answered_at = models.DateTimeField(null=True)
+    claimed_until = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["server", "dag_id", "run_id", "task_id"], name="sync_request_once_a_task")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.dag_id} {self.run_id} {self.task_id}: {self.state}"

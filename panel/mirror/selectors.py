@@ -1,0 +1,196 @@
+"""Reading the mirror. Lookups raise the model's ``DoesNotExist``; only lists leave out what Airflow no longer has."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+from django.conf import settings
+from django.db.models import Count, Max, Min, Q, QuerySet
+from django.utils import timezone
+
+from panel.domain import states
+from panel.domain.error_groups import masked
+from panel.domain.index_expression import IndexExpression
+from panel.domain.outcomes import Outcome
+from panel.domain.selection import Selection
+from panel.mirror.models import Dag, DagRun, Instance, MappedTask, SyncRequest
+from panel.servers.models import Server
+
+RANGES_A_QUERY: Final = 200
+"""SQLite refuses expressions nested deeper than 1,000: longer lists of ranges go into subqueries."""
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorGroup:
+    """Failures of one mapped task that agree; ``message`` is masked, ``first_seen``/``last_seen`` are end dates."""
+
+    id: str
+    outcome: str
+    error_type: str
+    message: str
+    count: int
+    indices: IndexExpression
+    first_seen: datetime | None
+    last_seen: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class RunOutcomes:
+    """One run and the counts by outcome of all its mapped tasks together."""
+
+    run: DagRun
+    counts: dict[str, int]
+
+
+def dags_of(server: Server, *, mapped_only: bool = False) -> QuerySet[Dag]:
+    dags = Dag.objects.filter(server=server, deleted_at=None).select_related("server").order_by("dag_id")
+    return dags.exclude(mapped_task_ids=[]) if mapped_only else dags
+
+
+def dag(server_slug: str, dag_id: str) -> Dag:
+    return Dag.objects.select_related("server").get(server__slug=server_slug, dag_id=dag_id)
+
+
+def runs_of(dag: Dag) -> QuerySet[DagRun]:
+    """Newest first."""
+    runs = DagRun.objects.filter(dag=dag, deleted_at=None).select_related("dag__server")
+    return runs.prefetch_related("mapped_tasks").order_by("-run_after", "-pk")
+
+
+def run(server_slug: str, dag_id: str, run_id: str) -> DagRun:
+    runs = DagRun.objects.select_related("dag__server").prefetch_related("mapped_tasks")
+    return runs.get(dag__server__slug=server_slug, dag__dag_id=dag_id, run_id=run_id)
+
+
+def run_outcomes(dag: Dag, *, limit: int = 25) -> list[RunOutcomes]:
+    """The newest runs with what became of their instances, newest first."""
+    return [RunOutcomes(run=run, counts=outcomes_of_run(run)) for run in runs_of(dag)[:limit]]
+
+
+def outcomes_of_run(run: DagRun) -> dict[str, int]:
+    """Counts by outcome over all mapped tasks of the run, in the order of Outcome; uses prefetched mapped tasks."""
+    counts: Counter[str] = Counter()
+    for mapped_task in run.mapped_tasks.all():
+        counts.update(mapped_task.counts)
+    return {outcome.value: counts[outcome.value] for outcome in Outcome if counts[outcome.value]}
+
+
+def mapped_tasks() -> QuerySet[MappedTask]:
+    """Those of runs that Airflow still has, newest run first."""
+    tasks = MappedTask.objects.filter(run__deleted_at=None).select_related("run__dag__server")
+    return tasks.order_by("-run__run_after", "-run__pk", "position", "task_id")
+
+
+def mapped_tasks_of(run: DagRun) -> QuerySet[MappedTask]:
+    """In the order of the Dag."""
+    return run.mapped_tasks.select_related("run__dag__server").order_by("position", "task_id")
+
+
+def mapped_task(server_slug: str, dag_id: str, run_id: str, task_id: str) -> MappedTask:
+    return MappedTask.objects.select_related("run__dag__server").get(
+        run__dag__server__slug=server_slug, run__dag__dag_id=dag_id, run__run_id=run_id, task_id=task_id
+    )
+
+
+def mapped_task_by_id(mapped_task_id: UUID | str) -> MappedTask:
+    return MappedTask.objects.select_related("run__dag__server").get(pk=mapped_task_id)
+
+
+def active_tasks() -> QuerySet[MappedTask]:
+    """Mapped tasks of runs that have not finished."""
+    return mapped_tasks().exclude(run__state__in=states.FINISHED_RUN)
+
+
+def attention_tasks() -> QuerySet[MappedTask]:
+    """Mapped tasks of recent runs in which something failed, newest run first."""
+    since = timezone.now() - timedelta(days=settings.MIRROR_DAYS)
+    return mapped_tasks().filter(Q(run__run_after=None) | Q(run__run_after__gte=since), failing__gt=0)
+
+
+def instances(mapped_task: MappedTask) -> QuerySet[Instance]:
+    return Instance.objects.filter(mapped_task=mapped_task).order_by("map_index")
+
+
+def instance(mapped_task: MappedTask, map_index: int) -> Instance:
+    return Instance.objects.select_related("mapped_task__run__dag__server").get(
+        mapped_task=mapped_task, map_index=map_index
+    )
+
+
+def select_instances(mapped_task: MappedTask, selection: Selection) -> QuerySet[Instance]:
+    """The instances that are meant, by map index: the one filter of pages, API, exports and retries.
+
+    Indices outside the map match nothing; an empty selection matches everything.
+    """
+    chosen = instances(mapped_task)
+    if selection.outcomes:
+        chosen = chosen.filter(outcome__in=sorted(selection.outcomes))
+    if selection.indices:
+        chosen = chosen.filter(_at(mapped_task, selection.indices))
+    if selection.error_groups:
+        chosen = chosen.filter(error_group__in=sorted(selection.error_groups))
+    if selection.label:
+        chosen = chosen.filter(label_folded__contains=selection.label.casefold())
+    if selection.try_number is not None:
+        chosen = chosen.filter(try_number=selection.try_number)
+    if selection.q:
+        chosen = chosen.filter(error_folded__contains=selection.q.casefold())
+    return chosen
+
+
+def outcomes_by_index(mapped_task: MappedTask) -> list[tuple[int, str]]:
+    """(map index, outcome) of every instance in order: the index map."""
+    return list(instances(mapped_task).values_list("map_index", "outcome"))
+
+
+def error_groups(mapped_task: MappedTask) -> list[ErrorGroup]:
+    """The groups of failures, the largest first."""
+    failures = Instance.objects.filter(mapped_task=mapped_task).exclude(error_group="")
+    members: dict[str, list[int]] = {}
+    for group, index in failures.values_list("error_group", "map_index"):
+        members.setdefault(group, []).append(index)
+    rows = failures.values("error_group", "outcome", "error_type").annotate(
+        count=Count("pk"), message=Min("error_message"), first_seen=Min("end_date"), last_seen=Max("end_date")
+    )
+    groups = [
+        ErrorGroup(
+            id=row["error_group"],
+            outcome=row["outcome"],
+            error_type=row["error_type"],
+            message=masked(row["message"]),
+            count=row["count"],
+            indices=IndexExpression.of(members[row["error_group"]]),
+            first_seen=row["first_seen"],
+            last_seen=row["last_seen"],
+        )
+        for row in rows.order_by()
+    ]
+    return sorted(groups, key=lambda group: (-group.count, group.indices.ranges))
+
+
+def sync_request(request_id: int) -> SyncRequest:
+    return SyncRequest.objects.select_related("server").get(pk=request_id)
+
+
+def _at(mapped_task: MappedTask, indices: IndexExpression) -> Q:
+    single = [first for first, last in indices.ranges if first == last]
+    ranges = [pair for pair in indices.ranges if pair[0] != pair[1]]
+    chosen = Q(map_index__in=single) if single else Q()
+    if len(ranges) <= RANGES_A_QUERY:
+        return chosen | _in_ranges(ranges)
+    for start in range(0, len(ranges), RANGES_A_QUERY):
+        part = _in_ranges(ranges[start : start + RANGES_A_QUERY])
+        chosen |= Q(pk__in=Instance.objects.filter(part, mapped_task=mapped_task).values("pk"))
+    return chosen
+
+
+def _in_ranges(ranges: Iterable[tuple[int, int]]) -> Q:
+    chosen = Q()
+    for pair in ranges:
+        chosen |= Q(map_index__range=pair)
+    return chosen

@@ -1,0 +1,154 @@
+"""What makes the mirror read Airflow. Requests only wake the worker; ``sync_…`` does the work, one worker a row."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from datetime import timedelta
+from typing import Final
+from uuid import UUID
+
+from django.conf import settings
+from django.db.models import F, Q
+from django.db.models.functions import Coalesce
+from django.utils import timezone
+
+from panel.airflow import NotFound
+from panel.mirror.claims import ClaimLost, bring_forward, claim
+from panel.mirror.models import Dag, DagRun, MappedTask
+from panel.mirror.sync.dags import fetch_dag
+from panel.mirror.sync.mapped_tasks import sync_claimed
+from panel.mirror.sync.passes import pass_dag, pass_run, pass_server
+from panel.mirror.sync.runs import store_runs
+from panel.servers.client import open_client
+from panel.servers.models import Server
+from panel.wake import wake
+
+REQUEST_SECONDS: Final = 30.0
+"""A request that nobody answered for so long may be made again; until then further viewers join it."""
+DAG_FRESH: Final = timedelta(seconds=15)
+
+
+def request_refresh(*, mapped_task: MappedTask) -> bool:
+    """Somebody looks at this mapped task: have it read when what is known is older than a few seconds.
+
+    However many look, one request is under way at a time. Whether the worker was woken.
+    """
+    if mapped_task.run.dag.server.unreachable_since is not None:
+        return False  # the health check finds out when it is back
+    now = timezone.now()
+    stale = Q(synced_at=None) | Q(synced_at__lt=now - timedelta(seconds=settings.MIRROR_FRESH_SECONDS))
+    answered = (
+        Q(refresh_requested_at=None)
+        | Q(refresh_requested_at__lte=F("synced_at"))
+        | Q(refresh_requested_at__lt=now - timedelta(seconds=REQUEST_SECONDS))
+    )
+    asked = MappedTask.objects.filter(stale, answered, pk=mapped_task.pk).update(
+        refresh_requested_at=now,
+        # Should the wake-up get lost, the sweep finds it.
+        due_at=Coalesce(F("due_at"), now + timedelta(seconds=REQUEST_SECONDS)),
+    )
+    if asked:
+        wake("mirror.sync_mapped_task", str(mapped_task.pk), 0)
+    return bool(asked)
+
+
+def request_dag_refresh(*, dag: Dag) -> bool:
+    """Somebody looks at this Dag: have it and its runs read when that was a while ago."""
+    stale = Dag.objects.filter(Q(synced_at=None) | Q(synced_at__lt=timezone.now() - DAG_FRESH), pk=dag.pk)
+    if dag.server.unreachable_since is not None or not bring_forward(stale, timezone.now()):
+        return False
+    wake("mirror.sync_dag", dag.pk)
+    return True
+
+
+def request_run_refresh(*, dag: Dag, run_id: str) -> bool:
+    """Somebody looks at this run (or has just started it): have it and its mapped tasks read.
+
+    A run the mirror does not have is left to ``find_or_fetch_run``.
+    """
+    run = DagRun.objects.filter(dag=dag, run_id=run_id).first()
+    if run is None or dag.server.unreachable_since is not None:
+        return False
+    now = timezone.now()
+    DagRun.objects.filter(pk=run.pk).update(opened_at=now)
+    fresh = timedelta(seconds=settings.MIRROR_FRESH_SECONDS)
+    stale = DagRun.objects.filter(Q(synced_at=None) | Q(synced_at__lt=now - fresh), pk=run.pk)
+    woken = bool(bring_forward(stale, now))
+    if woken:
+        wake("mirror.sync_run", run.pk)
+    for mapped_task in run.mapped_tasks.select_related("run__dag__server"):
+        woken = request_refresh(mapped_task=mapped_task) or woken
+    return woken
+
+
+def find_or_fetch_run(*, server: Server, dag_id: str, run_id: str) -> DagRun:
+    """The run, asked of Airflow where the mirror does not have it (an old one, or one just started).
+
+    Raises DagRun.DoesNotExist when Airflow does not know it either, AirflowError.
+    """
+    known = DagRun.objects.select_related("dag__server").filter(dag__server=server, dag__dag_id=dag_id, run_id=run_id)
+    run = known.first()
+    if run is not None:
+        return run
+    try:
+        with open_client(server) as airflow:
+            row = airflow.runs.find(dag_id, run_id)
+            dag = Dag.objects.select_related("server").filter(server=server, dag_id=dag_id).first()
+            if dag is None or dag.structure_synced_at is None:
+                dag = fetch_dag(airflow, server, dag_id)
+    except NotFound as error:
+        raise DagRun.DoesNotExist(str(error)) from error
+    store_runs(dag, [row])
+    known.update(opened_at=timezone.now())
+    run = known.get()
+    for mapped_task_id in run.mapped_tasks.values_list("pk", flat=True):
+        wake("mirror.sync_mapped_task", str(mapped_task_id), 0)
+    return run
+
+
+def sync_mapped_task(*, mapped_task_id: UUID | str, full: bool = False) -> bool:
+    """Read one mapped task now: its run's state, what changed (everything when ``full``), results, errors.
+
+    One worker at a time: ``False`` while another one is at it, and when Airflow did not answer as it should (then
+    ``last_error`` says why and what was known stays). Never raises AirflowError.
+    """
+    mapped_task = MappedTask.objects.filter(pk=mapped_task_id).first()
+    held = claim(mapped_task) if mapped_task is not None else None
+    if held is None:
+        return False
+    held.row = MappedTask.objects.select_related("run__dag__server").get(pk=held.row.pk)
+    try:
+        done = sync_claimed(held, full=full)
+    except ClaimLost:
+        return False
+    if done and held.row.pk is not None and held.row.due_at is not None and held.row.due_at <= timezone.now():
+        wake("mirror.sync_mapped_task", str(mapped_task_id), 0)  # the budget of this pass is spent
+    return done
+
+
+def sync_server(*, server_id: int) -> None:
+    """Read a server's Dags (now and then) and the runs that changed; new Dags are read at once."""
+    server = Server.objects.filter(pk=server_id).first()
+    if server is None:
+        return
+    for dag in pass_server(server):
+        wake("mirror.sync_dag", dag.pk)
+
+
+def sync_dag(*, dag_pk: int) -> bool:
+    """Read one Dag's structure and runs now; ``False`` as with ``sync_mapped_task``."""
+    dag = Dag.objects.select_related("server").filter(pk=dag_pk).first()
+    return dag is not None and pass_dag(dag)
+
+
+def sync_run(*, run_pk: int) -> bool:
+    """Read one run's state now and wake what it makes due; ``False`` as with ``sync_mapped_task``."""
+    run = DagRun.objects.select_related("dag__server").filter(pk=run_pk).first()
+    if run is None or not pass_run(run):
+        return False
+    with suppress(DagRun.DoesNotExist):
+        run.refresh_from_db()
+    due = run.mapped_tasks.filter(due_at__lte=timezone.now())
+    for mapped_task_id in due.values_list("pk", flat=True):
+        wake("mirror.sync_mapped_task", str(mapped_task_id), 0)
+    return True

@@ -1,0 +1,107 @@
+"""One pass over one mapped task: its run, its instances, their results, their errors."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Final
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from panel.airflow import Airflow, AirflowError, NotFound
+from panel.domain.outcomes import SETTLED, Outcome
+from panel.mirror.claims import Claim
+from panel.mirror.models import DagRun, MappedTask
+from panel.mirror.sync.errors import read_errors
+from panel.mirror.sync.instances import RunGone, TaskGone, forget_unreadable, read_instances
+from panel.mirror.sync.results import read_results
+from panel.mirror.sync.runs import is_finished, mark_deleted, store_run
+from panel.servers.client import open_client
+
+QUIET_SECONDS: Final = 15.0
+"""The interval for a map that has settled while its run goes on."""
+LEFTOVER_SECONDS: Final = (60.0, 900.0)
+"""The interval, at first and at most, for a finished run with instances that have not settled."""
+LEFTOVERS_GIVEN_UP: Final = timedelta(days=2)
+SHARE: Final = 3.0
+"""A pass rests at least so many times as long as it took, so that a slow Airflow is asked less often."""
+
+
+def sync_claimed(claim: Claim[MappedTask], *, full: bool) -> bool:
+    """Do one pass and give the claim back. Whether it went well; what went wrong stands in ``last_error``.
+
+    Raises ClaimLost.
+    """
+    mapped_task = claim.row
+    run = mapped_task.run
+    try:
+        with open_client(run.dag.server) as airflow:
+            try:
+                left = _pass(airflow, claim, full=full)
+            except RunGone:
+                mark_deleted(DagRun.objects.filter(pk=run.pk))
+                claim.succeed(due_at=None, complete=False)
+                return True
+            except TaskGone:
+                mapped_task.delete()
+                return True
+    except AirflowError as error:
+        MappedTask.objects.filter(pk=mapped_task.pk).update(complete=False)
+        claim.fail(error)
+        return False
+    claim.succeed(due_at=_due_at(claim, left=left), complete=mapped_task.unread_results == 0)
+    if not left:
+        _note_reconciled(run)
+    return True
+
+
+def _pass(airflow: Airflow, claim: Claim[MappedTask], *, full: bool) -> bool:
+    """Whether something is left to read at once."""
+    mapped_task = claim.row
+    _refresh_run(airflow, mapped_task.run)
+    if full or mapped_task.full_synced_at is None:
+        forget_unreadable(claim)
+    read_instances(airflow, claim, full=full)
+    results_left = read_results(airflow, claim)
+    errors_left = read_errors(airflow, claim)
+    return results_left or errors_left
+
+
+def _refresh_run(airflow: Airflow, run: DagRun) -> None:
+    """The state of the run decides how instances and results are read, so it must not be older than they."""
+    fresh = timedelta(seconds=settings.MIRROR_FRESH_SECONDS / 2)
+    if run.synced_at is not None and run.synced_at > timezone.now() - fresh:
+        return
+    try:
+        row = airflow.runs.find(run.dag.dag_id, run.run_id)
+    except NotFound as error:
+        raise RunGone from error
+    store_run(run, row)
+
+
+def _due_at(claim: Claim[MappedTask], *, left: bool) -> datetime | None:
+    mapped_task, now = claim.row, timezone.now()
+    if left:
+        return now
+    unsettled = any(outcome not in SETTLED and outcome != Outcome.UNKNOWN_RESULT for outcome in mapped_task.counts)
+    if not is_finished(mapped_task.run):
+        at_work = unsettled or not mapped_task.counts
+        seconds = settings.MIRROR_FRESH_SECONDS if at_work else QUIET_SECONDS
+        return now + timedelta(seconds=max(seconds, SHARE * (now - claim.started_at).total_seconds()))
+    since = now - (mapped_task.changed_at or now)
+    if not unsettled or since > LEFTOVERS_GIVEN_UP:
+        return None
+    first, most = LEFTOVER_SECONDS
+    return now + timedelta(seconds=min(most, max(first, since.total_seconds() / 4)))
+
+
+def _note_reconciled(run: DagRun) -> None:
+    """The run is reconciled once each of its mapped tasks was read in full after the run's last change."""
+    if not is_finished(run) or run.reconciled_at is not None or run.changed_at is None:
+        return
+    open_tasks = run.mapped_tasks.exclude(complete=True, full_synced_at__gte=run.changed_at)
+    with transaction.atomic():
+        if not open_tasks.exists():
+            same = DagRun.objects.filter(pk=run.pk, changed_at=run.changed_at)
+            same.update(reconciled_at=timezone.now(), due_at=None)

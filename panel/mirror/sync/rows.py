@@ -1,0 +1,140 @@
+"""From Airflow's row of a task instance to ours, and what of the known row still holds."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from panel.airflow import TaskInstance
+from panel.domain import states
+from panel.domain.error_groups import group_id
+from panel.domain.outcomes import Outcome, ResultState, derive
+from panel.mirror.models import Instance, MappedTask
+from panel.mirror.sync.texts import Kept, kept, plain
+
+LABEL_LENGTH: Final = 250
+NOTE_LENGTH: Final = 2_000
+TYPE_LENGTH: Final = 200
+MESSAGE_LENGTH: Final = 4_000
+
+FIELDS: Final = [
+    field.name for field in Instance._meta.concrete_fields if field.name not in {"id", "mapped_task", "map_index"}
+]
+"""Everything a read may change."""
+
+_STARTED: Final = states.ACTIVE | states.FINISHED | {"up_for_retry"}
+_ENDED: Final = states.FINISHED | {"up_for_retry"}
+HAS_ERROR: Final = frozenset({states.FAILED, "up_for_retry"})
+"""States whose current try left an error in its log."""
+
+
+def instance_from(row: TaskInstance, mapped_task: MappedTask, known: Instance | None) -> Instance:
+    """The instance as it is now: what Airflow says, and of the known one only what belongs to the same try.
+
+    Airflow keeps the old try's times and XCom until a cleared instance starts again (AIRFLOW.md §4, §5); an instance
+    that has not started shows neither.
+    """
+    state = row.state or ""
+    started, ended = state in _STARTED, state in _ENDED
+    label = _label(row)
+    fresh = Instance(
+        mapped_task=mapped_task,
+        map_index=row.map_index,
+        ti_id=plain(row.id, 40),
+        label=label,
+        label_folded=label.casefold()[:LABEL_LENGTH] or None,
+        state=plain(state, 30),
+        try_number=max(0, row.try_number),
+        max_tries=max(0, row.max_tries),
+        queued_at=row.queued_when,
+        start_date=row.start_date if started else None,
+        end_date=row.end_date if ended else None,
+        duration=row.duration if ended else None,
+        note=plain(row.note, NOTE_LENGTH),
+    )
+    same_try = known is not None and (known.ti_id, known.try_number) == (fresh.ti_id, fresh.try_number)
+    if state == states.SUCCESS:
+        fresh.result_state = ResultState.UNREAD.value
+    if known is not None and same_try:
+        _keep(fresh, known)
+    if fresh.result_state in {ResultState.NONE.value, ResultState.UNREAD.value}:
+        fresh.outcome = derive(row.state, ResultState(fresh.result_state)).outcome.value
+    return fresh
+
+
+def differs(known: Instance, fresh: Instance) -> bool:
+    return any(getattr(known, name) != getattr(fresh, name) for name in FIELDS)
+
+
+def put_result(instance: Instance, value: Any, preview_bytes: int) -> None:
+    """The result was read. The outcome rule sees the whole value, the row keeps at most ``preview_bytes`` of it."""
+    verdict = derive(states.SUCCESS, ResultState.READ, value)
+    _settle_result(instance, ResultState.READ, kept(value, preview_bytes))
+    _put_outcome(instance, verdict.outcome, verdict.message)
+
+
+def put_no_result(instance: Instance, result_state: ResultState, reason: str = "", value: Any = None) -> None:
+    """There is no result to judge by: absent, forbidden, held elsewhere (``value`` is the reference) or unreadable."""
+    _settle_result(instance, result_state, Kept(value), reason)
+    _put_outcome(instance, derive(states.SUCCESS, result_state).outcome, "")
+
+
+def put_error(instance: Instance, error_type: str, message: str) -> None:
+    """The log of the current try was read; both empty when it tells nothing."""
+    instance.error_try = instance.try_number
+    _put_error_text(instance, error_type, message)
+    _group_error(instance)
+
+
+def lacks_error(instance: Instance) -> bool:
+    """Whether the error of the current try is still to be read."""
+    return instance.state in HAS_ERROR and instance.error_try != instance.try_number
+
+
+def _keep(fresh: Instance, known: Instance) -> None:
+    """What was read for this try stays, as long as the state still is one that has it."""
+    if fresh.state == known.state == states.SUCCESS:
+        for name in (
+            "result", "result_state", "result_reason", "result_shortened", "result_try", "outcome",
+            "error_type", "error_message", "error_folded", "error_group",
+        ):  # fmt: skip
+            setattr(fresh, name, getattr(known, name))
+    elif fresh.state in HAS_ERROR and known.state in HAS_ERROR:
+        for name in ("error_type", "error_message", "error_folded", "error_try"):
+            setattr(fresh, name, getattr(known, name))
+        if not lacks_error(fresh):
+            _group_error(fresh)
+
+
+def _group_error(instance: Instance) -> None:
+    """Only failures for good form groups: a try that Airflow will repeat shows its error, no more."""
+    failed = instance.state == states.FAILED
+    outcome = Outcome.HARD_FAILURE.value
+    instance.error_group = group_id(outcome, instance.error_type, instance.error_message) if failed else ""
+
+
+def _settle_result(instance: Instance, result_state: ResultState, stored: Kept, reason: str = "") -> None:
+    instance.result_state = result_state.value
+    instance.result = stored.value
+    instance.result_shortened = stored.shortened
+    instance.result_reason = plain(reason, 300)
+    instance.result_try = instance.try_number
+
+
+def _put_outcome(instance: Instance, outcome: Outcome, message: str) -> None:
+    instance.outcome = outcome.value
+    instance.error_group = ""
+    _put_error_text(instance, "", message)
+    if outcome is Outcome.SOFT_FAILURE:
+        instance.error_group = group_id(outcome.value, "", instance.error_message)
+
+
+def _put_error_text(instance: Instance, error_type: str, message: str) -> None:
+    instance.error_type = plain(error_type, TYPE_LENGTH)
+    instance.error_message = plain(message, MESSAGE_LENGTH)
+    instance.error_folded = f"{instance.error_type} {instance.error_message}".strip().casefold()
+
+
+def _label(row: TaskInstance) -> str:
+    """Airflow shows the index itself where the Dag does not name its indices."""
+    rendered = plain(row.rendered_map_index, LABEL_LENGTH)
+    return "" if rendered == str(row.map_index) else rendered
