@@ -9,9 +9,14 @@ import httpx
 import pytest
 
 from panel.airflow import Airflow, BearerToken, Password
-from tests.fakes.airflow import FakeAirflow
+from tests.fakes.airflow import FakeAirflow, Task
 
 Handler = Callable[[httpx.Request], httpx.Response]
+PARAMS = {
+    "z_first": {"value": None, "schema": {"type": "string", "title": "First"}, "description": "Who"},
+    "n": {"value": 3, "schema": {"type": "integer", "minimum": 1, "maximum": 10}},
+    "a_last": 5,
+}
 
 
 @pytest.fixture(autouse=True)
@@ -57,3 +62,26 @@ def answering() -> Iterator[Callable[..., Airflow]]:
             return opened.enter_context(Airflow(transport=httpx.MockTransport(handler), **arguments))
 
         yield make
+
+
+@pytest.fixture
+def etl(fake: FakeAirflow) -> FakeAirflow:
+    """A run of five: 1 failed, 2 returned nothing; then the aggregator."""
+    tasks = [
+        Task("items", downstream=["work"]),
+        Task("work", is_mapped=True, expands="items", downstream=["agg"]),
+        Task("agg", trigger_rule="all_done"),
+    ]
+    fake.add_dag("etl", params=PARAMS, tasks=tasks)
+    fake.add_run("etl", "r1", state="queued")
+
+    def work(row):
+        if row.task_id == "items":
+            return list(range(5))
+        if row.map_index == 1:
+            raise RuntimeError("boom")
+        return None if row.map_index == 2 else {"task": row.task_id, "index": row.map_index}
+
+    fake.run_queued(work)
+    fake.forget_requests()
+    return fake
