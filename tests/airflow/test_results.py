@@ -8,9 +8,6 @@ from panel.airflow import BadPayload, Forbidden, Invalid, LogEntry, NotFound
 from tests.fakes.airflow import KeepRunning
 
 
-# XComs
-
-
 def test_a_value(airflow, etl):
     assert airflow.xcoms.get("etl", "r1", "work", 3).value == {"task": "work", "index": 3}
     assert airflow.xcoms.get("etl", "r1", "agg").value == {"task": "agg", "index": -1}
