@@ -150,7 +150,9 @@ def scratch_directory() -> Iterator[Path]:
 @contextmanager
 def ended_with_stdin() -> Iterator[None]:
     def wait() -> None:
-        sys.stdin.read()
+        # Not through sys.stdin: a thread waiting there holds its lock, and honcho's forked children would wait for it.
+        while os.read(0, 4096):
+            pass
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=wait, daemon=True).start()

@@ -70,6 +70,7 @@ class AirflowStandalone:
         self._environment = dict(environment or {})
         self._progress = progress
         self._keeper: subprocess.Popen[str] | None = None
+        self._sockets: Path | None = None
         self._lines: queue.Queue[tuple[str, str]] = queue.Queue()
 
     def __enter__(self) -> Self:
@@ -95,7 +96,7 @@ class AirflowStandalone:
         self.users = self._passwords()
         port = free_port(self._port)
         self.base_url = f"http://{LOOPBACK}:{port}"
-        sockets = socket_directory()
+        sockets = self._sockets = socket_directory()
         order = {
             "home": str(self.home),
             "sockets": str(sockets),
@@ -121,7 +122,6 @@ class AirflowStandalone:
             self._wait_until_ready()
         except BaseException:
             self.stop()
-            shutil.rmtree(sockets, ignore_errors=True)
             raise
 
     def stop(self) -> None:
@@ -138,6 +138,8 @@ class AirflowStandalone:
         except subprocess.TimeoutExpired:
             os.killpg(keeper.pid, signal.SIGKILL)
             keeper.wait()
+        if self._sockets:  # the keeper removes it, unless it was killed
+            shutil.rmtree(self._sockets, ignore_errors=True)
 
     def failure(self) -> str:
         """Why Airflow is not running (any more), or "" while it runs."""
