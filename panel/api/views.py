@@ -7,6 +7,7 @@ from typing import Any
 from django.contrib.auth.views import redirect_to_login
 from django.http import HttpResponseBase
 from django.utils.translation import gettext as _
+from drf_spectacular.renderers import OpenApiJsonRenderer2, OpenApiYamlRenderer2
 from drf_spectacular.utils import extend_schema
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 from rest_framework.exceptions import NotFound
@@ -19,8 +20,9 @@ from panel.access.authorization import LoginRequired
 
 
 class Schema(SpectacularAPIView):
-    """OpenAPI 3, as JSON or YAML."""
+    """OpenAPI 3: JSON, or YAML for those who ask for it."""
 
+    renderer_classes = [OpenApiJsonRenderer2, OpenApiYamlRenderer2]
     actions = {"GET": Action.VIEW}
 
 

@@ -87,9 +87,9 @@ def update_server(*, user: User, server: Server, details: ServerDetails) -> Serv
 
 
 def remove_server(*, user: User, server: Server, confirmation: str) -> None:
-    """Remove a server with its mirror; jobs, launches and the audit trail stay. ``confirmation`` repeats the slug.
+    """Remove a server with its mirror; launches and the audit trail stay. ``confirmation`` repeats the slug.
 
-    Raises Unprocessable, or Conflicting while something that must stay points to it.
+    Raises Unprocessable, or Conflicting while something that must stay (a retry job) belongs to it.
     """
     if confirmation.strip() != server.slug:
         message = _("Type %(slug)s to confirm.") % {"slug": server.slug}
@@ -99,7 +99,9 @@ def remove_server(*, user: User, server: Server, confirmation: str) -> None:
             _record(user, "servers.remove", server, {"name": server.name, "base_url": server.base_url})
             server.delete()
     except ProtectedError as error:
-        raise Conflicting(_("Retry jobs or launches belong to this server; their history must stay.")) from error
+        raise Conflicting(
+            _("This server has retry jobs, and their history must stay: it cannot be removed.")
+        ) from error
 
 
 def request_check(*, server: Server) -> None:

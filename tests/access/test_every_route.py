@@ -1,0 +1,144 @@
+"""Every address there is, tried by everybody: nothing is reached that is not allowed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import pytest
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver
+
+from panel.access.actions import GRANTS, Action
+from panel.access.decorators import PUBLIC
+
+PUBLIC_ROUTES = {"/login/", "/logout/", "/healthz", "/readyz"}
+SAMPLES: dict[str, Any] = {
+    "SlugConverter": "no-such-server",
+    "StringConverter": "nothing",
+    "PathConverter": "nothing/at/all",
+    "IntConverter": 7,
+    "UUIDConverter": UUID("00000000-0000-4000-8000-000000000000"),
+}
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+
+
+@dataclass(frozen=True)
+class Route:
+    address: str
+    view: Any
+
+    @property
+    def rest(self) -> bool:
+        return hasattr(self.view, "cls")
+
+    def action(self, method: str) -> Action | str | None:
+        """What somebody must be allowed to do to get past the door."""
+        if not self.rest:
+            return getattr(self.view, "required_action", None)
+        if not hasattr(self.view.cls, method.lower()):
+            return Action.VIEW  # to be told that there is no such method
+        return self.view.cls.actions.get(method)
+
+
+def routes(patterns: list[URLPattern | URLResolver] | None = None, prefix: str = "/") -> Iterator[Route]:
+    for pattern in get_resolver().url_patterns if patterns is None else patterns:
+        part = str(pattern.pattern)
+        if isinstance(pattern, URLResolver):
+            yield from routes(pattern.url_patterns, prefix + part)
+        elif "^" in part or not part:  # the answers to unknown addresses
+            yield Route("/api/nothing/" if "^" in part else prefix + part + "nothing/", pattern.callback)
+        else:
+            for name, converter in pattern.pattern.converters.items():
+                sample = str(SAMPLES[type(converter).__name__])
+                part = part.replace(f"<{_kind(part, name)}{name}>", sample)
+            yield Route(prefix + part, pattern.callback)
+
+
+def _kind(part: str, name: str) -> str:
+    """The converter's part of ``<slug:name>``: ``slug:``."""
+    return part.partition(f"{name}>")[0].rpartition("<")[2]
+
+
+ALL = sorted(set(routes()), key=lambda route: route.address)
+GUARDED = [route for route in ALL if route.address not in PUBLIC_ROUTES]
+
+
+def ids(route: Route) -> str:
+    return route.address
+
+
+def test_the_walk_finds_the_pages_and_the_api() -> None:
+    addresses = {route.address for route in ALL}
+    assert {"/servers/", "/audit/", "/api/v1/servers/", "/api/v1/schema/", "/api/v1/docs/"} <= addresses
+    assert not [address for address in addresses if "<" in address]
+    assert len(addresses) == len(ALL) > 15
+
+
+def test_only_login_logout_and_health_are_public() -> None:
+    assert {route.address for route in ALL if route.action("GET") == PUBLIC} == PUBLIC_ROUTES
+
+
+@pytest.mark.parametrize("route", GUARDED, ids=ids)
+def test_every_route_says_who_may_reach_it(route) -> None:
+    methods = [method for method in METHODS if not route.rest or hasattr(route.view.cls, method.lower())]
+    assert methods
+    assert all(isinstance(route.action(method), Action) for method in methods)
+
+
+@pytest.mark.parametrize("route", GUARDED, ids=ids)
+def test_nobody_logged_in_reaches_nothing(db, route) -> None:
+    browser = Client()
+    for method in METHODS:
+        answer = browser.generic(method, route.address, content_type="application/json")
+        if route.rest and not route.address.endswith("/docs/"):
+            assert (method, answer.status_code) == (method, 401)
+            assert answer["WWW-Authenticate"] == "Bearer"
+            assert answer.json()["error"]["code"] == "not_authenticated"
+        else:
+            assert (method, answer.status_code) == (method, 302)
+            assert answer["Location"].startswith("/login/?next=")
+
+
+@pytest.mark.parametrize("route", GUARDED, ids=ids)
+def test_a_user_without_groups_reaches_nothing(db, as_user, nobody, route) -> None:
+    browser = as_user(nobody)
+    for method in METHODS:
+        answer = browser.generic(method, route.address, content_type="application/json")
+        assert (method, answer.status_code) == (method, 403)
+
+
+@pytest.mark.parametrize("group", list(GRANTS))
+@pytest.mark.parametrize("route", GUARDED, ids=ids)
+def test_a_group_passes_the_door_exactly_where_it_may(db, as_user, person, fake_airflow, route, group) -> None:
+    browser = as_user(person("someone", group))
+    for method in METHODS:
+        answer = browser.generic(method, route.address, content_type="application/json")
+        reached = answer.status_code not in {401, 403}
+        assert (method, reached) == (method, route.action(method) in GRANTS[group])
+        assert answer.status_code < 500
+
+
+def test_a_user_who_was_switched_off_reaches_nothing(as_user, admin) -> None:
+    browser = as_user(admin)
+    admin.is_active = False
+    admin.save()
+    assert browser.get("/servers/").status_code == 302
+    assert browser.get("/api/v1/servers/").status_code == 401
+
+
+def test_an_htmx_request_without_a_session_moves_the_whole_page_to_the_login(db) -> None:
+    headers = {"HX-Request": "true", "HX-Current-URL": "http://testserver/servers/?q=1"}
+    answer = Client().get("/servers/", headers=headers)
+    assert answer.status_code == 204
+    assert answer["HX-Redirect"] == "/login/?next=/servers/%3Fq%3D1"
+
+
+@pytest.mark.parametrize("current", ["https://evil.test//other.test/x", "//other.test", "javascript:alert(1)", ""])
+def test_an_htmx_login_never_leads_to_another_site(db, current) -> None:
+    answer = Client().get("/servers/", headers={"HX-Request": "true", "HX-Current-URL": current})
+    after = Client().get(answer["HX-Redirect"])
+    assert after.context["next"] == "" or after.context["next"].startswith("/")
+    assert not after.context["next"].startswith("//")
