@@ -1,0 +1,116 @@
+"""What somebody asks for: which instances, what to do with them, and how carefully. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any, Final
+from uuid import UUID
+
+from django.utils.translation import gettext as _
+
+from panel.domain.selection import Selection
+from panel.problems import Unprocessable
+from panel.retries.models import LARGEST_CHUNK, LONGEST_REASON
+from panel.retries.states import Action
+
+MOST_CHUNKS_PER_MINUTE: Final = 600
+LONGEST_KEY: Final = 200
+MOST_MAPPED_TASKS: Final = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """The instances of these mapped tasks (of one server) that match the selection."""
+
+    mapped_task_ids: tuple[UUID, ...]
+    selection: Selection
+    action: Action = Action.RETRY
+    include_downstream: bool = True
+    include_settled: bool = False
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "mapped_tasks": [str(mapped_task_id) for mapped_task_id in self.mapped_task_ids],
+            "selection": {
+                "outcomes": sorted(outcome.value for outcome in self.selection.outcomes),
+                "indices": str(self.selection.indices),
+                "error_groups": sorted(self.selection.error_groups),
+                "label": self.selection.label,
+                "try_number": self.selection.try_number,
+                "q": self.selection.q,
+            },
+            "action": self.action.value,
+            "include_downstream": self.include_downstream,
+            "include_settled": self.include_settled,
+        }
+
+    def check(self) -> None:
+        """Raises Unprocessable for what makes no sense before anything is read."""
+        if self.action is not Action.RETRY:
+            problem = _("Marking instances is not offered yet. Retry them, or mark them in Airflow.")
+            raise Unprocessable(problem, {"action": [problem]}, code="not_offered")
+        if not self.mapped_task_ids:
+            raise _wrong("mapped_task", _("Name the mapped task."))
+        if len(self.mapped_task_ids) > MOST_MAPPED_TASKS:
+            raise _wrong("mapped_tasks", _("At most %(most)s mapped tasks at once.") % {"most": MOST_MAPPED_TASKS})
+        if not self.selection:
+            raise _wrong("selection", _("Choose something: an empty selection would mean every index."))
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How the chunks are sent. ``canary`` indices go first; the rest only if at most
+    ``canary_max_failure_rate`` (0 to 1) of them failed again.
+    """
+
+    chunk_size: int = LARGEST_CHUNK
+    chunks_per_minute: float | None = None
+    canary: int | None = None
+    canary_max_failure_rate: float | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "chunk_size": self.chunk_size,
+            "chunks_per_minute": self.chunks_per_minute,
+            "canary": self.canary,
+            "canary_max_failure_rate": self.canary_max_failure_rate,
+        }
+
+    def check(self) -> None:
+        """Raises Unprocessable naming every wrong number."""
+        fields: dict[str, list[str]] = {}
+        if not 1 <= self.chunk_size <= LARGEST_CHUNK:
+            fields["chunk_size"] = [_("A number from 1 to %(most)s.") % {"most": LARGEST_CHUNK}]
+        if self.chunks_per_minute is not None and not 0 < self.chunks_per_minute <= MOST_CHUNKS_PER_MINUTE:
+            fields["chunks_per_minute"] = [_("A number above 0, at most %(most)s.") % {"most": MOST_CHUNKS_PER_MINUTE}]
+        if self.canary is not None and self.canary < 1:
+            fields["canary"] = [_("At least 1 index, or leave it empty.")]
+        rate = self.canary_max_failure_rate
+        if rate is not None and not 0 <= rate <= 1:
+            fields["canary_max_failure_rate"] = [_("A share from 0 to 1.")]
+        if rate is not None and self.canary is None:
+            fields["canary_max_failure_rate"] = [_("Say how many indices go first, too.")]
+        if fields:
+            raise Unprocessable(_("Some fields are not right."), fields)
+
+
+def checked_reason(reason: str) -> str:
+    """The reason in one line. Raises Unprocessable when it is missing or too long."""
+    text = " ".join(reason.split())
+    if not text:
+        raise _wrong("reason", _("Say why: it is kept with the job and goes into Airflow's note."))
+    if len(text) > LONGEST_REASON:
+        raise _wrong("reason", _("At most %(most)s characters.") % {"most": LONGEST_REASON})
+    return text
+
+
+def body_hash(ask: Ask, policy: Policy, reason: str) -> str:
+    """The same for the same wish. The plan token is no part of it: it says what was seen, not what is wanted."""
+    body = {**ask.as_json(), **policy.as_json(), "reason": reason}
+    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
+
+
+def _wrong(field: str, problem: str) -> Unprocessable:
+    return Unprocessable(problem, {field: [problem]})

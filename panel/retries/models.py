@@ -1,0 +1,206 @@
+"""What people asked to be retried, and what became of each index. Never pruned.
+
+Everything is kept by natural keys (server, dag_id, run_id, task_id, map_index): the mirror may be deleted and rebuilt
+under a job. ``claimed_until`` and ``next_at`` are how workers find due jobs and keep out of each other's way.
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import Final
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+
+from panel.retries.states import (
+    OPEN_ITEMS,
+    Action,
+    ChunkKind,
+    ChunkState,
+    ItemState,
+    JobState,
+)
+from panel.servers.models import Server
+
+LONGEST_REASON: Final = 500
+LARGEST_CHUNK: Final = 500
+LONGEST_WHY: Final = 500
+
+
+class RetryJob(models.Model):
+    """One bulk retry: a frozen list of items, a reason, a policy, and a result per item.
+
+    ``selection`` is the ask as JSON; ``left_out`` what of it was not taken on: ``[{"why", "task_id", "count",
+    "indices"}]``. ``version`` grows with every change, for pages that poll. ``next_at`` is when the worker looks at the
+    job again, null once nothing is left to do. ``canary_passed``: the careful first part is over. ``finished_at`` is
+    set once every item has its final state, also for a cancelled job.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    server = models.ForeignKey(Server, on_delete=models.PROTECT, related_name="retry_jobs")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    username = models.CharField(max_length=150)
+    action = models.CharField(max_length=20, choices=Action, default=Action.RETRY)
+    reason = models.CharField(max_length=LONGEST_REASON)
+    include_downstream = models.BooleanField(default=True)
+    include_settled = models.BooleanField(default=False)
+    selection = models.JSONField(default=dict)
+    left_out = models.JSONField(default=list)
+    chunk_size = models.PositiveIntegerField(default=LARGEST_CHUNK)
+    chunks_per_minute = models.FloatField(null=True)
+    canary = models.PositiveIntegerField(null=True)
+    canary_max_failure_rate = models.FloatField(null=True)
+    canary_passed = models.BooleanField(default=False)
+    idempotency_key = models.CharField(max_length=200, blank=True)
+    body_hash = models.CharField(max_length=64)
+    state = models.CharField(max_length=12, choices=JobState, default=JobState.PLANNED)
+    state_reason = models.TextField(blank=True)
+    total = models.PositiveIntegerField(default=0)
+    version = models.PositiveBigIntegerField(default=1)
+    failures_in_a_row = models.PositiveIntegerField(default=0)
+    next_at = models.DateTimeField(null=True)
+    claimed_until = models.DateTimeField(null=True)
+    last_chunk_at = models.DateTimeField(null=True)
+    progress_at = models.DateTimeField(auto_now_add=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    started_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["-created_at", "-pk"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["user", "idempotency_key"], condition=~Q(idempotency_key=""), name="retry_job_once_a_key"
+            )
+        ]
+        indexes = [
+            models.Index(fields=["next_at"], name="retry_jobs_due"),
+            models.Index(fields=["-created_at"], name="retry_jobs_newest"),
+        ]
+
+    def __str__(self) -> str:
+        return self.short_id
+
+    @property
+    def short_id(self) -> str:
+        return self.id.hex[:8]
+
+
+class RetryRun(models.Model):
+    """One Dag run of a job.
+
+    ``downstream`` are the ids of the tasks that run again once after all chunks; ``followers`` the tasks of a mapped
+    group that run again with each index (``{task_id: [task ids]}``). ``hanging``: instances were cleared without
+    restarting the run, and wait in Airflow until it is. ``closed_at``: nothing is left to send.
+    """
+
+    job = models.ForeignKey(RetryJob, on_delete=models.CASCADE, related_name="runs")
+    position = models.PositiveIntegerField()
+    dag_id = models.CharField(max_length=250)
+    run_id = models.CharField(max_length=250)
+    downstream = models.JSONField(default=list)
+    followers = models.JSONField(default=dict)
+    hanging = models.BooleanField(default=False)
+    closed_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["position"]
+        constraints = [models.UniqueConstraint(fields=["job", "dag_id", "run_id"], name="retry_run_once_a_job")]
+
+    def __str__(self) -> str:
+        return self.run_id
+
+
+class RetryTarget(models.Model):
+    """One task of a run of a job. ``as_upstream``: not chosen, but retried for the chosen indices below it.
+
+    ``mapped_task_id`` derives from the natural key, for an unmapped task as well.
+    """
+
+    run = models.ForeignKey(RetryRun, on_delete=models.CASCADE, related_name="targets")
+    position = models.PositiveIntegerField()
+    task_id = models.CharField(max_length=250)
+    mapped_task_id = models.UUIDField()
+    as_upstream = models.BooleanField(default=False)
+
+    class Meta:
+        ordering = ["run", "position"]
+        constraints = [models.UniqueConstraint(fields=["run", "task_id"], name="retry_target_once_a_run")]
+        indexes = [models.Index(fields=["mapped_task_id"], name="retry_targets_of_task")]
+
+    def __str__(self) -> str:
+        return self.task_id
+
+
+class RetryChunk(models.Model):
+    """One request to Airflow that clears. Written before it is sent, so that a killed worker's is found again.
+
+    ``before`` holds the ids that downstream instances had (``{"task_id": {"map_index": id}}``); items keep their own.
+    While ``state`` is ``sending`` nobody knows whether Airflow did it; instances that are unchanged after
+    ``unsure_until`` were not cleared.
+    """
+
+    run = models.ForeignKey(RetryRun, on_delete=models.CASCADE, related_name="chunks")
+    kind = models.CharField(max_length=12, choices=ChunkKind)
+    state = models.CharField(max_length=10, choices=ChunkState, default=ChunkState.SENDING)
+    resets_run = models.BooleanField()
+    instances = models.PositiveIntegerField()
+    before = models.JSONField(default=dict)
+    message = models.TextField(blank=True)
+    unsure_until = models.DateTimeField()
+    created_at = models.DateTimeField(auto_now_add=True)
+    sent_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["pk"]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.state}"
+
+
+class RetryItem(models.Model):
+    """One index of a job; ``map_index`` is -1 for an unmapped failed upstream.
+
+    ``ti_id``, ``try_number`` and the ``…_before`` fields are from when it was chosen; ``new_try_number``, ``outcome``
+    and ``error_…`` from its new try. Items are sent in the order of their keys. The second constraint is what makes
+    an index belong to one unfinished job only.
+    """
+
+    job = models.ForeignKey(RetryJob, on_delete=models.CASCADE, related_name="items")
+    target = models.ForeignKey(RetryTarget, on_delete=models.CASCADE, related_name="items")
+    mapped_task_id = models.UUIDField()
+    map_index = models.IntegerField()
+    label = models.CharField(max_length=250, blank=True)
+    state = models.CharField(max_length=12, choices=ItemState, default=ItemState.PENDING)
+    why = models.CharField(max_length=LONGEST_WHY, blank=True)
+    chunk = models.ForeignKey(RetryChunk, null=True, on_delete=models.SET_NULL, related_name="items")
+    canary = models.BooleanField(default=False)
+    ti_id = models.CharField(max_length=40)
+    try_number = models.PositiveIntegerField(default=0)
+    outcome_before = models.CharField(max_length=20)
+    error_type_before = models.CharField(max_length=200, blank=True)
+    error_message_before = models.TextField(blank=True)
+    new_try_number = models.PositiveIntegerField(null=True)
+    outcome = models.CharField(max_length=20, blank=True)
+    error_type = models.CharField(max_length=200, blank=True)
+    error_message = models.TextField(blank=True)
+    same_error = models.BooleanField(null=True)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    sent_at = models.DateTimeField(null=True)
+    settled_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["pk"]
+        constraints = [
+            models.UniqueConstraint(fields=["target", "map_index"], name="retry_item_once_a_job"),
+            models.UniqueConstraint(
+                fields=["mapped_task_id", "map_index"],
+                condition=Q(state__in=[state.value for state in OPEN_ITEMS]),
+                name="retry_index_once",
+            ),
+        ]
+        indexes = [models.Index(fields=["job", "state"], name="retry_items_by_state")]
+
+    def __str__(self) -> str:
+        return f"{self.target_id}[{self.map_index}]"

@@ -1,0 +1,81 @@
+"""What the mirror alone says: which rows match, and which of them may be retried."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from django.utils.translation import gettext as _
+
+from panel.domain.outcomes import Outcome
+from panel.mirror import selectors as mirror
+from panel.mirror.models import Instance, MappedTask
+from panel.problems import Unprocessable
+from panel.retries import selectors
+from panel.retries.asks import Ask
+from panel.retries.choice import Candidate, LeftOut, Plan, TaskChoice, outside, why_not
+from panel.retries.models import RetryJob
+from panel.retries.planning.draft import Draft
+
+MOST_ITEMS: Final = 100_000
+
+
+def choose(mapped_tasks: Sequence[MappedTask], ask: Ask) -> tuple[Plan, list[Draft]]:
+    """The plan so far. Raises Unprocessable when it is too large."""
+    drafts: dict[int, Draft] = {}
+    left_out: list[LeftOut] = []
+    unread = 0
+    for mapped_task in mapped_tasks:
+        if mapped_task.run_id not in drafts:
+            drafts[mapped_task.run_id] = Draft.of(mapped_task.run)
+        draft = drafts[mapped_task.run_id]
+        draft.choice.tasks.append(_choice(mapped_task, ask, draft))
+        unread += mapped_task.unread_results
+        if ask.selection.indices:
+            existing = frozenset(mirror.instances(mapped_task).values_list("map_index", flat=True))
+            beyond = outside(ask.selection.indices, mapped_task.task_id, existing)
+            left_out += [beyond] if beyond else []
+    plan = Plan(runs=[draft.choice for draft in drafts.values()], left_out=left_out, unread=unread)
+    if plan.count > MOST_ITEMS:
+        raise Unprocessable(
+            _("%(count)s indices are too many for one retry; at most %(most)s. Choose fewer.")
+            % {"count": plan.count, "most": MOST_ITEMS}
+        )
+    return plan, list(drafts.values())
+
+
+def _choice(mapped_task: MappedTask, ask: Ask, draft: Draft) -> TaskChoice:
+    busy = selectors.open_elsewhere(mapped_task.pk)
+    chosen = []
+    for row in _rows(mapped_task, ask):
+        candidate = _candidate(row)
+        if why := _busy_words(busy, row.map_index) or why_not(candidate.outcome, include_settled=ask.include_settled):
+            draft.reasons.append((why, mapped_task.task_id, row.map_index))
+        else:
+            chosen.append(candidate)
+    position = draft.structure.position(mapped_task.task_id)
+    return TaskChoice(mapped_task.task_id, mapped_task.pk, position, chosen)
+
+
+def _rows(mapped_task: MappedTask, ask: Ask) -> Iterable[Instance]:
+    rows = mirror.select_instances(mapped_task, ask.selection)
+    return rows.only(
+        "map_index", "ti_id", "try_number", "outcome", "label", "error_type", "error_message", "error_group"
+    ).iterator(chunk_size=2_000)
+
+
+def _candidate(row: Instance) -> Candidate:
+    return Candidate(
+        map_index=row.map_index,
+        ti_id=row.ti_id,
+        try_number=row.try_number,
+        outcome=Outcome(row.outcome),
+        label=row.label,
+        error_type=row.error_type,
+        error_message=row.error_message,
+        error_group=row.error_group,
+    )
+
+
+def _busy_words(busy: dict[int, RetryJob], index: int) -> str:
+    return _("already in job %(job)s") % {"job": busy[index].short_id} if index in busy else ""

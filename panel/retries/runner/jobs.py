@@ -1,0 +1,158 @@
+"""One job, step by step: find out what became of unsure requests, send, close, watch, finish."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+from django.db.models import F
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from panel.airflow import Airflow, AirflowError, Forbidden, Unauthorized, Unsupported
+from panel.retries import selectors
+from panel.retries.models import RetryItem, RetryJob, RetryRun
+from panel.retries.runner.canaries import CanaryGate, canary_gate
+from panel.retries.runner.claims import Claim, ClaimLost
+from panel.retries.runner.closing import close_run, release_run
+from panel.retries.runner.finishing import finish
+from panel.retries.runner.requests import RefusedForGood
+from panel.retries.runner.resolving import resolve_chunks
+from panel.retries.runner.sending import send_next
+from panel.retries.runner.watching import watch
+from panel.retries.states import SENDING_JOBS, ItemState, JobState
+from panel.servers.client import open_client
+from panel.wake import wake
+
+SLICE_SECONDS: Final = 30.0
+"""A worker goes on to other tasks after this long; the job is woken again at once."""
+LONGEST_BACKOFF_SECONDS: Final = 60
+DUE_A_SWEEP: Final = 100
+ON_ITS_OWN: Final = [*SENDING_JOBS, JobState.WATCHING]
+"""States whose reason is the worker's to say; in the others it tells what a person did."""
+
+
+def wake_due_jobs() -> int:
+    """Wake every job that is due; how many."""
+    due = [str(job_id) for job_id in selectors.due_jobs().values_list("pk", flat=True)[:DUE_A_SWEEP]]
+    for job_id in due:
+        wake("retries.run_job", job_id)
+    return len(due)
+
+
+def run_job(job_id: UUID) -> None:
+    """Work on this job as long as there is something to do now. Returns at once when another worker does."""
+    claim = Claim.take(job_id)
+    if claim is None:
+        return
+    started = time.monotonic()
+    try:
+        while True:
+            claim.keep()
+            job = selectors.job(job_id)
+            next_at = _step(job, claim)
+            due_now = next_at is not None and next_at <= timezone.now()
+            if not due_now or time.monotonic() - started > SLICE_SECONDS:
+                break
+    except ClaimLost:
+        return
+    claim.release(next_at, state=selectors.job(job_id).state)
+    if due_now:
+        wake("retries.run_job", str(job_id))
+
+
+def _step(job: RetryJob, claim: Claim) -> datetime | None:
+    """Do the next thing; when to look again, ``None`` for never."""
+    try:
+        with open_client(job.server) as airflow:
+            next_at = _next(job, claim, airflow)
+    except (Unauthorized, Forbidden, Unsupported, RefusedForGood) as error:
+        return _stop(job, str(error))
+    except AirflowError as error:
+        return _look_later(job, _("Airflow could not be asked; this goes on by itself. %(error)s") % {"error": error})
+    if job.failures_in_a_row:
+        answered = RetryJob.objects.filter(pk=job.pk)
+        answered.update(failures_in_a_row=0, version=F("version") + 1)
+        answered.filter(state__in=ON_ITS_OWN).update(state_reason="")
+    return next_at
+
+
+def _next(job: RetryJob, claim: Claim, airflow: Airflow) -> datetime | None:
+    now = timezone.now()
+    if unsure_until := resolve_chunks(job, airflow):
+        return unsure_until
+    if job.state in SENDING_JOBS:
+        _start(job)
+        waits_until = _may_send(job)
+        run = _run_to_send(job)
+        if run is not None and waits_until is None:
+            send_next(job, run, airflow, claim)
+            return now
+    else:
+        waits_until = None
+    for run in _runs_to_close(job):
+        if wait := close_run(job, run, airflow, claim):
+            return min(wait, watch(job, airflow, claim) or wait)
+    if job.state == JobState.PAUSED:
+        for run in RetryRun.objects.filter(job=job, hanging=True):
+            release_run(job, run, airflow)
+    look_again = watch(job, airflow, claim)
+    finish(job)
+    moments = [moment for moment in (look_again, waits_until) if moment is not None]
+    return min(moments, default=None)
+
+
+def _start(job: RetryJob) -> None:
+    now = timezone.now()
+    started = RetryJob.objects.filter(pk=job.pk, state=JobState.PLANNED).update(
+        state=JobState.RUNNING, started_at=now, progress_at=now, version=F("version") + 1
+    )
+    if started:
+        job.state = JobState.RUNNING
+
+
+def _run_to_send(job: RetryJob) -> RetryRun | None:
+    first = (
+        RetryItem.objects.filter(job=job, state=ItemState.PENDING).select_related("target__run").order_by("pk").first()
+    )
+    return first.target.run if first else None
+
+
+def _runs_to_close(job: RetryJob) -> list[RetryRun]:
+    """Runs of which everything was sent (or given up) and whose downstream has not been started yet."""
+    unsent = RetryItem.objects.filter(job=job, state__in=[ItemState.PENDING, ItemState.SENDING])
+    return list(RetryRun.objects.filter(job=job, closed_at=None).exclude(pk__in=unsent.values("target__run_id")))
+
+
+def _may_send(job: RetryJob) -> datetime | None:
+    """``None`` when the next chunk may go now, else when to look again."""
+    now = timezone.now()
+    gate = canary_gate(job)
+    if gate is CanaryGate.WAIT:
+        return now + timedelta(seconds=3)
+    if gate is CanaryGate.STOP:
+        return now
+    if job.chunks_per_minute and job.last_chunk_at:
+        next_chunk = job.last_chunk_at + timedelta(seconds=60 / job.chunks_per_minute)
+        return next_chunk if next_chunk > now else None
+    return None
+
+
+def _stop(job: RetryJob, problem: str) -> datetime:
+    """Airflow will not do it until a person changes something: wait for that person, losing nothing."""
+    reason = _("Airflow refused. Put that right, then resume the job. %(problem)s") % {"problem": problem}
+    stopped = RetryJob.objects.filter(pk=job.pk, state__in=SENDING_JOBS)
+    if stopped.update(state=JobState.PAUSED, state_reason=reason, version=F("version") + 1):
+        return timezone.now()
+    return _look_later(job, reason)
+
+
+def _look_later(job: RetryJob, reason: str) -> datetime:
+    """Note why it does not go on, and wait longer each time."""
+    failures = job.failures_in_a_row + 1
+    changed = RetryJob.objects.filter(pk=job.pk)
+    changed.update(failures_in_a_row=failures, version=F("version") + 1)
+    changed.filter(state__in=ON_ITS_OWN).update(state_reason=reason)
+    return timezone.now() + timedelta(seconds=min(2**failures, LONGEST_BACKOFF_SECONDS))

@@ -1,0 +1,148 @@
+"""Reading retry jobs. Lookups raise the model's ``DoesNotExist``."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from django.db.models import Count, Q, QuerySet
+from django.utils import timezone
+
+from panel.domain.error_groups import masked
+from panel.domain.index_expression import IndexExpression
+from panel.domain.outcomes import Outcome
+from panel.retries.models import RetryItem, RetryJob, RetryTarget
+from panel.retries.states import OPEN_ITEMS, SETTLED_ITEMS, ItemState
+
+INDICES_A_QUERY = 500
+"""SQLite takes a bounded number of values in one query."""
+
+
+@dataclass(frozen=True, slots=True)
+class FailureAgain:
+    """What the indices that failed again say; ``same``: all of them, as before the retry."""
+
+    error_type: str
+    message: str
+    count: int
+    indices: IndexExpression
+    same: bool | None
+
+
+def jobs() -> QuerySet[RetryJob]:
+    """Newest first."""
+    return RetryJob.objects.select_related("server")
+
+
+def job(job_id: UUID | str) -> RetryJob:
+    return jobs().get(pk=job_id)
+
+
+def job_of_key(user_id: int, idempotency_key: str) -> RetryJob | None:
+    return jobs().filter(user_id=user_id, idempotency_key=idempotency_key).first()
+
+
+def jobs_of_mapped_task(mapped_task_id: UUID) -> QuerySet[RetryJob]:
+    """The jobs that took on indices of this mapped task, newest first."""
+    targets = RetryTarget.objects.filter(mapped_task_id=mapped_task_id)
+    return jobs().filter(pk__in=targets.values("run__job_id"))
+
+
+def due_jobs(now: datetime | None = None) -> QuerySet[RetryJob]:
+    """Jobs that want to be looked at and that no living worker holds, the longest due first."""
+    now = now or timezone.now()
+    free = Q(claimed_until=None) | Q(claimed_until__lte=now)
+    return RetryJob.objects.filter(free, next_at__lte=now).order_by("next_at")
+
+
+def counts(of: RetryJob) -> dict[str, int]:
+    """Items by their current state, every state named; the numbers sum to ``total``."""
+    return counts_of([of])[of.pk]
+
+
+def counts_of(several: Collection[RetryJob]) -> dict[UUID, dict[str, int]]:
+    """The counts of several jobs, in one query."""
+    found: dict[UUID, dict[str, int]] = {one.pk: {state.value: 0 for state in ItemState} for one in several}
+    rows = RetryItem.objects.filter(job__in=list(found)).values("job_id", "state")
+    for row in rows.annotate(count=Count("pk")).order_by():
+        found[row["job_id"]][row["state"]] = row["count"]
+    return found
+
+
+def items(of: RetryJob) -> QuerySet[RetryItem]:
+    """In the order in which they are sent."""
+    return RetryItem.objects.filter(job=of).select_related("target__run").order_by("pk")
+
+
+def targets(of: RetryJob) -> QuerySet[RetryTarget]:
+    return RetryTarget.objects.filter(run__job=of).select_related("run").order_by("run__position", "position")
+
+
+def open_elsewhere(mapped_task_id: UUID, indices: Iterable[int] | None = None) -> dict[int, RetryJob]:
+    """The unfinished job that an index of this task belongs to, by index; of these indices, or of all."""
+    rows = RetryItem.objects.filter(mapped_task_id=mapped_task_id, state__in=OPEN_ITEMS).select_related("job")
+    wanted = None if indices is None else frozenset(indices)
+    return {row.map_index: row.job for row in rows if wanted is None or row.map_index in wanted}
+
+
+def indices_by_state(of: RetryJob) -> dict[str, dict[str, IndexExpression]]:
+    """``{task_id: {state: indices}}`` of a job."""
+    found: dict[str, dict[str, list[int]]] = {}
+    for task_id, state, index in RetryItem.objects.filter(job=of).values_list("target__task_id", "state", "map_index"):
+        found.setdefault(task_id, {}).setdefault(state, []).append(index)
+    return {
+        task_id: {
+            state: IndexExpression.of(index for index in indices if index >= 0) for state, indices in states.items()
+        }
+        for task_id, states in found.items()
+    }
+
+
+def reasons(of: RetryJob) -> list[tuple[str, str, int]]:
+    """``(state, why, count)`` of the items that have a reason, the most frequent first."""
+    rows = RetryItem.objects.filter(job=of).exclude(why="").values("state", "why").annotate(count=Count("pk"))
+    return [(row["state"], row["why"], row["count"]) for row in rows.order_by("-count", "why")]
+
+
+def failures_again(of: RetryJob) -> list[FailureAgain]:
+    """What failed again, grouped by masked error, the largest group first."""
+    rows = RetryItem.objects.filter(job=of, state=ItemState.FAILED_AGAIN)
+    groups: dict[tuple[str, str], list[tuple[int, bool | None]]] = {}
+    values = rows.values_list("error_type", "error_message", "outcome", "map_index", "same_error")
+    for error_type, message, outcome, index, same in values:
+        shown = error_type or ("" if message else _words(outcome))
+        groups.setdefault((shown, masked(message)), []).append((index, same))
+    found = [
+        FailureAgain(
+            error_type,
+            message,
+            len(members),
+            IndexExpression.of(index for index, _ in members if index >= 0),
+            _agreed(same for _, same in members),
+        )
+        for (error_type, message), members in groups.items()
+    ]
+    return sorted(found, key=lambda group: -group.count)
+
+
+def settled_since(of: RetryJob) -> list[datetime]:
+    """When the settled items of a job settled, oldest first."""
+    rows = RetryItem.objects.filter(job=of, state__in=SETTLED_ITEMS).exclude(settled_at=None)
+    return [moment for moment in rows.order_by("settled_at").values_list("settled_at", flat=True) if moment]
+
+
+def total_by_outcome_before(of: RetryJob) -> dict[str, int]:
+    rows = Counter(RetryItem.objects.filter(job=of).values_list("outcome_before", flat=True))
+    return {outcome.value: rows[outcome.value] for outcome in Outcome if rows[outcome.value]}
+
+
+def _words(outcome: str) -> str:
+    return outcome.replace("_", " ")
+
+
+def _agreed(answers: Iterable[bool | None]) -> bool | None:
+    found = set(answers)
+    return found.pop() if len(found) == 1 else None

@@ -1,0 +1,249 @@
+"""What people do with retries: preview one, ask for one, pause, resume and cancel it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final
+
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.db import IntegrityError, transaction
+from django.db.models import F
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from panel.access.services import record_event
+from panel.domain.outcomes import Outcome
+from panel.mirror import selectors as mirror
+from panel.mirror.models import MappedTask
+from panel.mirror.services import sync_mapped_task
+from panel.problems import Conflicting, Problem, Unprocessable
+from panel.retries import selectors
+from panel.retries.asks import LONGEST_KEY, Ask, Policy, body_hash, checked_reason
+from panel.retries.choice import Plan
+from panel.retries.estimates import estimate_seconds
+from panel.retries.models import RetryItem, RetryJob
+from panel.retries.planning import make_plan
+from panel.retries.states import CANCELLABLE, PAUSABLE, ItemState, JobState
+from panel.retries.storing import store_job
+from panel.retries.tokens import check_token, plan_token
+from panel.wake import wake
+
+RACES: Final = 3
+"""How often a plan is made anew when another job took some of its indices while this one was stored."""
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What a retry would do. ``plan_token`` ties a later request to exactly this."""
+
+    plan: Plan
+    mapped_tasks: Sequence[MappedTask]
+    plan_token: str
+    estimate_seconds: float | None
+
+
+def preview_retry(*, user: User, ask: Ask, policy: Policy | None = None) -> Preview:
+    """What this retry would do now; nothing changes.
+
+    Raises ``MappedTask.DoesNotExist``, Unprocessable (also for a choice that leaves nothing to look at), AirflowError.
+    """
+    ask.check()
+    mapped_tasks = _fresh_mapped_tasks(ask)
+    plan = make_plan(mapped_tasks, ask)
+    _warn(plan)
+    return Preview(
+        plan=plan,
+        mapped_tasks=mapped_tasks,
+        plan_token=plan_token(plan, about=_about(user, ask)),
+        estimate_seconds=estimate_seconds(plan, mapped_tasks, policy or Policy()),
+    )
+
+
+def request_retry(
+    *, user: User, ask: Ask, reason: str, policy: Policy, idempotency_key: str = "", plan_token: str = ""
+) -> tuple[RetryJob, bool]:
+    """The job, and whether it is new: the same key and wish of the same user give the same job again.
+
+    Raises Conflicting when the key was used for another wish, or when ``plan_token`` shows another set of indices;
+    Unprocessable when there is nothing to retry; AirflowError; ``MappedTask.DoesNotExist``.
+    """
+    ask.check()
+    policy.check()
+    reason = checked_reason(reason)
+    key = _checked_key(idempotency_key)
+    digest = body_hash(ask, policy, reason)
+    if known := _known_job(user, key, digest):
+        return known, False
+    mapped_tasks = _fresh_mapped_tasks(ask)
+    for _attempt in range(RACES):
+        plan = make_plan(mapped_tasks, ask)
+        if plan_token:
+            check_token(plan_token, plan, about=_about(user, ask))
+        if not plan.count:
+            raise _nothing(plan)
+        try:
+            with transaction.atomic():
+                job = store_job(
+                    user=user,
+                    server=mapped_tasks[0].run.dag.server,
+                    ask=ask,
+                    plan=plan,
+                    policy=policy,
+                    reason=reason,
+                    idempotency_key=key,
+                    body_hash=digest,
+                )
+                _record(user, job, "retries.request", {"reason": reason, "total": job.total, **ask.as_json()})
+                wake("retries.run_job", str(job.pk))
+        except IntegrityError:
+            # The same request came in twice at once, or another job took an index meanwhile.
+            if known := _known_job(user, key, digest):
+                return known, False
+            continue
+        return job, True
+    raise Conflicting(_("Other retries keep taking the same indices. Look at the list of retry jobs and try again."))
+
+
+def pause_job(*, user: User, job: RetryJob) -> RetryJob:
+    """Nothing more is sent until somebody resumes it; what was sent is still watched. Raises Conflicting."""
+    with transaction.atomic():
+        reason = _("Paused by %(user)s.") % {"user": user.get_username()}
+        if not _move(job, PAUSABLE, JobState.PAUSED, reason):
+            raise _too_late(job, _("There is nothing left to pause"))
+        _record(user, job, "retries.pause")
+        wake("retries.run_job", str(job.pk))
+    return selectors.job(job.pk)
+
+
+def resume_job(*, user: User, job: RetryJob) -> RetryJob:
+    """Send on. After a careful first part that failed too often, this is the decision to go on. Raises Conflicting."""
+    with transaction.atomic():
+        if not _move(job, {JobState.PAUSED}, JobState.RUNNING, ""):
+            raise _too_late(job, _("Only a paused job can be resumed"))
+        _pass_canary(job)
+        _record(user, job, "retries.resume")
+        wake("retries.run_job", str(job.pk))
+    return selectors.job(job.pk)
+
+
+def cancel_job(*, user: User, job: RetryJob) -> RetryJob:
+    """Send nothing more, for good. What was sent runs in Airflow and is watched to its end. Raises Conflicting."""
+    with transaction.atomic():
+        reason = _("Cancelled by %(user)s.") % {"user": user.get_username()}
+        if not _move(job, CANCELLABLE, JobState.CANCELLED, reason):
+            raise _too_late(job, _("Everything was sent already, so there is nothing left to cancel"))
+        # An item that a worker is sending at this moment is no longer pending; its fate is read from Airflow.
+        cancelled = RetryItem.objects.filter(job=job, state=ItemState.PENDING).update(
+            state=ItemState.CANCELLED, why=reason, settled_at=timezone.now()
+        )
+        _record(user, job, "retries.cancel", {"cancelled": cancelled})
+        wake("retries.run_job", str(job.pk))
+    return selectors.job(job.pk)
+
+
+def _fresh_mapped_tasks(ask: Ask) -> list[MappedTask]:
+    """The mapped tasks, synced now where the mirror is older than a page may be."""
+    oldest = timezone.now() - timedelta(seconds=settings.MIRROR_FRESH_SECONDS)
+    found = [mirror.mapped_task_by_id(mapped_task_id) for mapped_task_id in dict.fromkeys(ask.mapped_task_ids)]
+    if len({mapped_task.run.dag.server_id for mapped_task in found}) > 1:
+        problem = _("These mapped tasks are on different Airflow servers. Retry them one server at a time.")
+        raise Unprocessable(problem, {"mapped_tasks": [problem]})
+    for place, mapped_task in enumerate(found):
+        if mapped_task.synced_at is None or mapped_task.synced_at < oldest:
+            sync_mapped_task(mapped_task_id=mapped_task.pk)
+            found[place] = mirror.mapped_task_by_id(mapped_task.pk)
+    return found
+
+
+def _checked_key(text: str) -> str:
+    if len(text) > LONGEST_KEY:
+        problem = _("At most %(most)s characters.") % {"most": LONGEST_KEY}
+        raise Unprocessable(problem, {"idempotency_key": [problem]})
+    return text
+
+
+def _known_job(user: User, key: str, digest: str) -> RetryJob | None:
+    job = selectors.job_of_key(user.pk, key) if key else None
+    if job is not None and job.body_hash != digest:
+        problem = _("This idempotency key was used for another request.")
+        raise Conflicting(problem, {"idempotency_key": [problem]}, code="idempotency_key_reused")
+    return job
+
+
+def _about(user: User, ask: Ask) -> str:
+    return f"{user.pk}/{ask.action}/{int(ask.include_downstream)}/{int(ask.include_settled)}"
+
+
+def _nothing(plan: Plan) -> Unprocessable:
+    problem = _("There is nothing to retry.")
+    if plan.left_out:
+        why = "; ".join(
+            f"{group.count} {group.why}" + (f" ({group.indices})" if group.indices else "")
+            for group in plan.left_out[:5]
+        )
+        problem = _("There is nothing to retry. Left out: %(why)s.") % {"why": why[:1_000]}
+    return Unprocessable(problem, {"selection": [problem]}, code="nothing_to_retry")
+
+
+def _warn(plan: Plan) -> None:
+    settled = sum(
+        candidate.outcome in {Outcome.SUCCESS, Outcome.SKIPPED, Outcome.UNKNOWN_RESULT}
+        for task in plan.tasks
+        for candidate in task.chosen
+    )
+    if settled:
+        plan.warnings.insert(
+            0,
+            ngettext(
+                "%(count)s index that did not fail will run again. What it did before will be done twice.",
+                "%(count)s indices that did not fail will run again. What they did before will be done twice.",
+                settled,
+            )
+            % {"count": settled},
+        )
+    if plan.unread:
+        plan.warnings.append(
+            ngettext(
+                "%(count)s result is not read yet. If it is a soft failure, this retry leaves it out.",
+                "%(count)s results are not read yet. Soft failures among them are left out of this retry.",
+                plan.unread,
+            )
+            % {"count": plan.unread}
+        )
+
+
+def _move(job: RetryJob, from_states: frozenset[JobState] | set[JobState], to: JobState, reason: str) -> bool:
+    """One conditional update: of two people who press at once, one moves the job."""
+    moved = RetryJob.objects.filter(pk=job.pk, state__in=[state.value for state in from_states]).update(
+        state=to, state_reason=reason, next_at=timezone.now(), failures_in_a_row=0, version=F("version") + 1
+    )
+    return bool(moved)
+
+
+def _pass_canary(job: RetryJob) -> None:
+    waiting = RetryItem.objects.filter(job=job, canary=True)
+    if (
+        waiting.exists()
+        and not waiting.filter(state__in=[ItemState.PENDING, ItemState.SENDING, ItemState.SENT]).exists()
+    ):
+        RetryJob.objects.filter(pk=job.pk).update(canary_passed=True)
+
+
+def _too_late(job: RetryJob, problem: str) -> Problem:
+    state = selectors.job(job.pk).get_state_display()
+    return Conflicting(_("%(problem)s: the job is %(state)s.") % {"problem": problem, "state": state})
+
+
+def _record(user: User, job: RetryJob, action: str, detail: dict[str, Any] | None = None) -> None:
+    record_event(
+        user=user,
+        action=action,
+        server_slug=job.server.slug,
+        target_kind="retry_job",
+        target_id=str(job.pk),
+        detail=detail,
+    )

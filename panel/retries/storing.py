@@ -1,0 +1,96 @@
+"""Writing a plan down as a job with its runs, targets and items."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from django.contrib.auth.models import User
+from django.utils import timezone
+
+from panel.retries.asks import Ask, Policy
+from panel.retries.choice import Candidate, Plan, RunChoice, TaskChoice
+from panel.retries.models import RetryItem, RetryJob, RetryRun, RetryTarget
+from panel.servers.models import Server
+
+ROWS_A_QUERY = 2_000
+
+
+def store_job(
+    *,
+    user: User,
+    server: Server,
+    ask: Ask,
+    plan: Plan,
+    policy: Policy,
+    reason: str,
+    idempotency_key: str,
+    body_hash: str,
+) -> RetryJob:
+    """The stored job, due now. Call it inside a transaction.
+
+    Raises IntegrityError when the key is taken, or when an index belongs to another unfinished job by now.
+    """
+    job = RetryJob.objects.create(
+        server=server,
+        user=user,
+        username=user.get_username(),
+        action=ask.action,
+        reason=reason,
+        include_downstream=ask.include_downstream,
+        include_settled=ask.include_settled,
+        selection=ask.as_json(),
+        left_out=[group.as_json() for group in plan.left_out],
+        idempotency_key=idempotency_key,
+        body_hash=body_hash,
+        total=plan.count,
+        next_at=timezone.now(),
+        **policy.as_json(),
+    )
+    careful = policy.canary or 0
+    for position, choice in enumerate(plan.runs):
+        run = RetryRun.objects.create(
+            job=job,
+            position=position,
+            dag_id=choice.dag_id,
+            run_id=choice.run_id,
+            downstream=choice.downstream,
+            followers=choice.followers,
+        )
+        targets = {task.task_id: _target(run, task) for task in choice.tasks}
+        items = [_item(job, targets[task.task_id], candidate) for task, candidate in _in_order(choice)]
+        for item in items[:careful]:
+            item.canary = True
+        careful = max(0, careful - len(items))
+        RetryItem.objects.bulk_create(items, batch_size=ROWS_A_QUERY)
+    return job
+
+
+def _target(run: RetryRun, task: TaskChoice) -> RetryTarget:
+    return RetryTarget.objects.create(
+        run=run,
+        position=task.position,
+        task_id=task.task_id,
+        mapped_task_id=task.mapped_task_id,
+        as_upstream=task.as_upstream,
+    )
+
+
+def _in_order(choice: RunChoice) -> Iterator[tuple[TaskChoice, Candidate]]:
+    """The order of sending: by index, and an upstream task before what is below it."""
+    pairs = [(task, candidate) for task in choice.tasks for candidate in task.chosen]
+    yield from sorted(pairs, key=lambda pair: (pair[1].map_index, pair[0].position, pair[0].task_id))
+
+
+def _item(job: RetryJob, target: RetryTarget, candidate: Candidate) -> RetryItem:
+    return RetryItem(
+        job=job,
+        target=target,
+        mapped_task_id=target.mapped_task_id,
+        map_index=candidate.map_index,
+        label=candidate.label[:250],
+        ti_id=candidate.ti_id,
+        try_number=candidate.try_number,
+        outcome_before=candidate.outcome,
+        error_type_before=candidate.error_type[:200],
+        error_message_before=candidate.error_message,
+    )
