@@ -39,8 +39,8 @@ if not IN_PRODUCTION:
 
 # ── Secrets ──────────────────────────────────────────────────────────────────────────────────────────────────────
 SECRET_KEY = _needed_in_production("SECRET_KEY") or kept_secret(VAR_DIR / "secret_key", get_random_secret_key())
-if IN_PRODUCTION and len(SECRET_KEY) < 40:
-    raise ImproperlyConfigured("SECRET_KEY must have at least 40 characters in production.")
+if IN_PRODUCTION and (len(SECRET_KEY) < 50 or len(set(SECRET_KEY)) < 5):
+    raise ImproperlyConfigured("SECRET_KEY must be at least 50 random characters in production.")
 _keys = _needed_in_production("MAPBOARD_ENCRYPTION_KEYS") or kept_secret(
     VAR_DIR / "encryption_keys", Fernet.generate_key().decode()
 )
@@ -65,6 +65,8 @@ if BEHIND_TLS:
     SECURE_SSL_REDIRECT = env.bool("MAPBOARD_SSL_REDIRECT", True)
     SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
     SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = True
+# Other hosts of the domain are not ours to decide about: HSTS for subdomains and the preload list stay off.
+SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 SESSION_COOKIE_AGE = int(timedelta(days=14).total_seconds())
 SESSION_COOKIE_NAME = "mapboard_session"
 CSRF_COOKIE_NAME = "mapboard_csrf"
