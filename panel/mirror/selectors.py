@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -84,6 +84,12 @@ def mapped_tasks() -> QuerySet[MappedTask]:
     """Those of runs that Airflow still has, newest run first."""
     tasks = MappedTask.objects.filter(run__deleted_at=None).select_related("run__dag__server")
     return tasks.order_by("-run__run_after", "-run__pk", "position", "task_id")
+
+
+def mapped_tasks_matching(names: Mapping[str, str]) -> QuerySet[MappedTask]:
+    """Mapped tasks by exact names: any of ``server`` (slug), ``dag_id``, ``run_id``, ``task_id``."""
+    paths = {"server": "run__dag__server__slug", "dag_id": "run__dag__dag_id", "run_id": "run__run_id"}
+    return mapped_tasks().filter(**{paths.get(name, name): value for name, value in names.items()})
 
 
 def mapped_tasks_of(run: DagRun) -> QuerySet[MappedTask]:

@@ -1,0 +1,20 @@
+from django.urls import path
+
+from panel.mirror import api
+
+_DAG = "servers/<slug:slug>/dags/<str:dag_id>"
+_TASK = "mapped-tasks/<uuid:mapped_task_id>"
+
+urlpatterns = [
+    path("servers/<slug:slug>/dags/", api.DagList.as_view(), name="dag_list"),
+    path(f"{_DAG}/runs/", api.RunList.as_view(), name="run_list"),
+    path(f"{_DAG}/runs/<str:run_id>/", api.RunDetail.as_view(), name="run_detail"),
+    path("mapped-tasks/", api.MappedTaskList.as_view(), name="mapped_task_list"),
+    path("mapped-tasks/sync/", api.Sync.as_view(), name="mapped_task_sync"),
+    path(f"{_TASK}/", api.MappedTaskDetail.as_view(), name="mapped_task_detail"),
+    path(f"{_TASK}/instances/", api.InstanceList.as_view(), name="instance_list"),
+    path(f"{_TASK}/instances/<int:map_index>/", api.InstanceDetail.as_view(), name="instance_detail"),
+    path(f"{_TASK}/instances/<int:map_index>/log/", api.InstanceLog.as_view(), name="instance_log"),
+    path(f"{_TASK}/error-groups/", api.ErrorGroupList.as_view(), name="error_group_list"),
+    path(f"{_TASK}/export/", api.Export.as_view(), name="instance_export"),
+]
