@@ -104,7 +104,17 @@ def contract_slow():
     work.expand(x=[0, 1])
 
 
+@dag(dag_id="contract_paused", is_paused_upon_creation=True, **NO_SCHEDULE)
+def contract_paused():
+    @task
+    def work():
+        pass
+
+    work()
+
+
 contract_params()
+contract_paused()
 contract_mapped()
 contract_group()
 contract_slow()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import traceback
 import uuid
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -25,6 +24,9 @@ class Fatal(Exception):
     """Raised by a task's work, as ``Fatal("RuntimeError", "boom")``: fails without further automatic tries."""
 
 
+Error = tuple[str, str] | list[tuple[str, str]]
+
+
 class Scheduler:
     def __init__(self, world: World) -> None:
         self.world = world
@@ -45,16 +47,16 @@ class Scheduler:
         self.world.drop_xcoms(row)
         row.logs[row.try_number] = [self.log_line(row, "Task begins")]
 
-    def end(self, row: Instance, state: str, result: Any = None, error: tuple[str, str] | None = None) -> None:
+    def end(self, row: Instance, state: str, result: Any = None, error: Error | None = None) -> None:
+        """``error`` is (type, message), or a list of those: the one raised, then its causes."""
         row.state, row.end_date = state, self.world.clock.now()
         row.updated_at = row.end_date
         if result is not None and state == "success":
             self.world.push(row, "return_value", result)
         if error is not None:
-            detail = {"exc_type": error[0], "exc_value": error[1], "is_cause": False, "exc_notes": []}
-            detail |= {"frames": [{"filename": "dags/fake.py", "lineno": 7, "name": row.task_id}], "is_group": False}
-            detail |= {"exceptions": [], "syntax_error": None}
-            line = self.log_line(row, "Task failed with exception", "error") | {"error_detail": [detail]}
+            chain = [error] if isinstance(error, tuple) else error
+            detail = [_raised(row, kind, said, is_cause=place > 0) for place, (kind, said) in enumerate(chain)]
+            line = self.log_line(row, "Task failed with exception", "error") | {"error_detail": detail}
             row.logs[row.try_number].append(line)
 
     def settle(self, row: Instance, state: str | None) -> None:
@@ -172,7 +174,7 @@ class Scheduler:
             self.end(row, "failed", error=(str(error.args[0]), str(error.args[1])))
             return 1
         except Exception as error:  # a task may raise anything
-            self.end(row, "failed", error=(type(error).__name__, str(error) or traceback.format_exc(limit=1)))
+            self.end(row, "failed", error=_chain(error))
             if row.try_number <= row.max_tries:
                 self.archive(row, instance_row(self.world, row))
                 row.state, row.id = "up_for_retry", str(uuid.uuid4())
@@ -221,3 +223,24 @@ class Scheduler:
     def mark(self, row: Instance, state: str) -> None:
         """Set by hand: no try begins or ends, and downstream is not touched."""
         row.state, row.updated_at = state, self.world.clock.now()
+
+
+def _chain(error: BaseException | None) -> list[tuple[str, str]]:
+    chain = []
+    while error is not None:
+        chain.append((type(error).__name__, str(error)))
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return chain
+
+
+def _raised(row: Instance, kind: str, said: str, *, is_cause: bool) -> dict[str, Any]:
+    return {
+        "exc_type": kind,
+        "exc_value": said,
+        "exc_notes": [],
+        "syntax_error": None,
+        "is_cause": is_cause,
+        "frames": [{"filename": "dags/fake.py", "lineno": 7, "name": row.task_id}],
+        "is_group": False,
+        "exceptions": [],
+    }

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from datetime import timedelta
 from typing import Any
 
-from tests.fakes.airflow.scheduler import Scheduler
+from tests.fakes.airflow.scheduler import Error, Scheduler
 from tests.fakes.airflow.state import Clock, Dag, Instance, Run, Task, World
 
 Work = Callable[[Instance], Any]
@@ -105,7 +105,7 @@ class Stage:
         state: str | None = None,
         *,
         result: Any = None,
-        error: tuple[str, str] | None = None,
+        error: Error | None = None,
         label: str | None = None,
         seconds: float | None = None,
     ) -> Instance:

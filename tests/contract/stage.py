@@ -1,0 +1,83 @@
+"""The Dags of ``dags/contract.py`` for the fake: the same names, params, shapes and behaviour."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.fakes.airflow import FakeAirflow, Instance, KeepRunning, Task
+
+
+def set_stage(fake: FakeAirflow) -> None:
+    fake.add_dag(
+        "contract_params",
+        tags=["contract"],
+        tasks=["echo"],
+        params={
+            "name": {"schema": {"type": "string", "title": "Name"}, "description": "Who"},
+            "n": {"value": 3, "schema": {"type": "integer", "minimum": 1, "maximum": 10}},
+            "kind": {"value": "b", "schema": {"enum": ["a", "b"], "values_display": {"a": "Kind A", "b": "Kind B"}}},
+            "day": {"value": "2026-01-02", "schema": {"type": "string", "format": "date"}},
+            "maybe": {"value": None, "schema": {"type": ["null", "string"]}},
+            "plain": 5,
+        },
+        work=lambda row: _conf(fake, row).get("n", 3),
+    )
+    fake.add_dag(
+        "contract_mapped",
+        tags=["contract"],
+        params={"n": {"value": 6, "schema": {"type": "integer", "minimum": 0, "maximum": 50}}},
+        tasks=[
+            Task("items", downstream=["work"]),
+            Task("work", is_mapped=True, expands="items", downstream=["summary"]),
+            Task("summary", trigger_rule="all_done"),
+        ],
+        work=lambda row: _mapped(fake, row),
+    )
+    fake.add_dag(
+        "contract_group",
+        tags=["contract"],
+        tasks=[
+            Task("each.first", group="each", group_is_mapped=True, expands=3, downstream=["each.second"]),
+            Task("each.second", group="each", group_is_mapped=True, expands=3, downstream=["after"]),
+            Task("after", trigger_rule="all_done"),
+        ],
+        work=_group,
+    )
+    fake.add_dag("contract_paused", tags=["contract"], is_paused=True)
+    fake.add_dag("contract_slow", tags=["contract"], tasks=[Task("work", is_mapped=True, expands=2)], work=_slow)
+
+
+def _conf(fake: FakeAirflow, row: Instance) -> dict[str, Any]:
+    return fake.world.runs[row.dag_id, row.run_id].conf
+
+
+def _mapped(fake: FakeAirflow, row: Instance) -> Any:
+    if row.task_id == "items":
+        return list(range(_conf(fake, row).get("n", 6)))
+    if row.task_id == "summary":
+        place = (row.dag_id, row.run_id, "work")
+        return {"seen": sum(key[:3] == place for key in fake.world.xcoms)}
+    item = row.item
+    row.label = f"item-{item}"
+    first = row.try_number == 1
+    if item % 5 == 1 and first:
+        raise RuntimeError(f"item {item} crashed")
+    if item % 5 == 2:
+        raise ValueError(f"item {item} never works") from KeyError("missing")
+    if item % 5 == 3 and first:
+        return {"id": item, "status": "failed", "error": "soft"}
+    return None if item % 5 == 4 else {"id": item, "status": "ok"}
+
+
+def _group(row: Instance) -> Any:
+    if row.task_id == "each.first":
+        if row.map_index == 1 and row.try_number == 1:
+            raise RuntimeError("first crashed")
+        return row.map_index
+    return row.map_index * 10 if row.task_id == "each.second" else "after"
+
+
+def _slow(row: Instance) -> Any:
+    if row.map_index == 0:
+        raise KeepRunning
+    return row.map_index
