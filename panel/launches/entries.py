@@ -238,6 +238,13 @@ def _clock(value: Any, zone: tzinfo) -> str:
     return _said(moment) if moment is not None else ""
 
 
+def instant_of(value: Any) -> str:
+    """The moment a date-time means, in UTC with a ``Z``; ``""`` for one without a zone."""
+    moment = _moment(value)
+    clock = _clock(value, UTC) if moment is not None and moment.tzinfo is not None else ""
+    return f"{clock}Z" if clock else ""
+
+
 def _said(moment: datetime) -> str:
     """As browsers read it: no more than milliseconds."""
     return moment.isoformat(timespec="milliseconds" if moment.microsecond else "seconds")

@@ -85,6 +85,11 @@ class Choice:
     def token(self) -> str:
         return json.dumps(self.value)
 
+    @property
+    def plain(self) -> str:
+        """As one would type it."""
+        return self.value if isinstance(self.value, str) else self.token
+
 
 @dataclass(frozen=True)
 class Field:

@@ -9,12 +9,13 @@ from __future__ import annotations
 import json
 import uuid
 from typing import Any
-from urllib.parse import quote
 
 from django.conf import settings
 from django.db import models
 
 from panel.launches.states import RUN_STATES, State
+from panel.mirror.airflow_links import run_url
+from panel.mirror.models import Dag, DagRun
 from panel.servers.models import Server
 
 
@@ -84,8 +85,8 @@ class Launch(models.Model):
         """The run's page in Airflow's own UI; ``""`` while there is none."""
         if self.server is None or not self.has_run:
             return ""
-        base = self.server.base_url.rstrip("/")
-        return f"{base}/dags/{quote(self.dag_id, safe='')}/runs/{quote(self.dag_run_id, safe='')}"
+        dag = Dag(server=self.server, dag_id=self.dag_id)
+        return run_url(DagRun(dag=dag, run_id=self.dag_run_id))
 
     @property
     def has_run(self) -> bool:

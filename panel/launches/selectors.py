@@ -71,6 +71,7 @@ class Mirrored(TypedDict):
     mirror_start: datetime | None
     mirror_end: datetime | None
     mirror_deleted_at: datetime | None
+    mirror_synced_at: datetime | None
 
 
 def changed_in_mirror(since: datetime) -> QuerySet[WithAnnotations[Launch, Mirrored]]:
@@ -81,9 +82,12 @@ def changed_in_mirror(since: datetime) -> QuerySet[WithAnnotations[Launch, Mirro
         mirror_start=Subquery(run.values("start_date")[:1]),
         mirror_end=Subquery(run.values("end_date")[:1]),
         mirror_deleted_at=Subquery(run.values("deleted_at")[:1]),
+        mirror_synced_at=Subquery(run.values("synced_at")[:1]),
     )
+    # What was read before Airflow was asked about this launch is older than what the launch knows.
+    newer = Q(watched_at=None) | Q(mirror_synced_at__gt=F("watched_at"))
     moved = Q(mirror_state__in=RUN_STATES, mirror_deleted_at=None) & ~Q(mirror_state=F("state"))
-    return seen.filter(moved | Q(mirror_deleted_at__isnull=False, message="", state__in=UNFINISHED_RUN))
+    return seen.filter(newer, moved | Q(mirror_deleted_at__isnull=False, message="", state__in=UNFINISHED_RUN))
 
 
 def launches_to_ask_about(server: Server, now: datetime) -> QuerySet[Launch]:

@@ -19,12 +19,15 @@ from panel.access.actions import Action
 from panel.access.authorization import authorize
 from panel.access.services import record_event
 from panel.airflow import Unreachable
+from panel.launches.board import Board
 from panel.launches.conf import conf_errors, digest, unsendable_params
 from panel.launches.dag_forms import FormReading, read_form
 from panel.launches.models import Launch
 from panel.launches.selectors import dag_is_known, launch_of_key
 from panel.launches.states import State
 from panel.launches.validation import unsendable
+from panel.launches.watching import asked_again
+from panel.mirror.services import request_run_refresh
 from panel.problems import Conflicting, Unprocessable
 from panel.servers.models import Server
 from panel.wake import wake
@@ -101,6 +104,15 @@ def cancel_launch(*, user: User, launch: Launch) -> Launch:
             else _("This launch is over; there is nothing to cancel.")
         )
     return launch
+
+
+def request_board(*, board: Board) -> None:
+    """Somebody looks at a launch: have its run and targets read when what is known is older than a few seconds."""
+    launch, now = board.launch, timezone.now()
+    if board.run is not None:
+        request_run_refresh(dag=board.run.dag, run_id=board.run.run_id)
+    elif launch.has_run and asked_again(launch, now):
+        wake("launches.mirror_run", str(launch.pk))
 
 
 def _check_request(params: Mapping[str, Any], note: str, idempotency_key: str) -> None:

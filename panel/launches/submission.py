@@ -193,7 +193,7 @@ def _settle(launch: Launch, verdict: Verdict) -> None:
             return
         if isinstance(verdict, Accepted):
             _record(launch, "launches.start", {})
-            wake("launches.watch", launch.server_id or 0)
+            wake("launches.mirror_run", str(launch.pk))
         elif isinstance(verdict, Refused):
             _record(launch, "launches.refuse", {"message": _storable(verdict.message)})
         else:

@@ -7,7 +7,7 @@ from uuid import UUID
 from celery import shared_task
 
 from panel.launches.submission import submit_launch
-from panel.launches.watching import ask_airflow, sweep_launches
+from panel.launches.watching import ask_airflow, mirror_run, sweep_launches
 
 
 @shared_task(name="launches.submit")
@@ -23,3 +23,8 @@ def watch(server_id: int) -> None:
 @shared_task(name="launches.sweep")
 def sweep() -> None:
     sweep_launches()
+
+
+@shared_task(name="launches.mirror_run")
+def mirror(launch_id: str) -> None:
+    mirror_run(launch_id=UUID(launch_id))

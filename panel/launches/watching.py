@@ -8,14 +8,16 @@ from typing import Any, Final
 from uuid import UUID
 
 from django.conf import settings
-from django.db.models import F
+from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from panel.airflow import Airflow, AirflowError, NotFound
 from panel.launches.models import Launch
-from panel.launches.selectors import changed_in_mirror, due_launches, launches_to_ask_about, servers_to_ask
+from panel.launches.selectors import ASK_EVERY, changed_in_mirror, due_launches, launches_to_ask_about, servers_to_ask
 from panel.launches.states import RUN_STATES, State
+from panel.mirror.models import DagRun
+from panel.mirror.services import find_or_fetch_run
 from panel.servers.client import open_client
 from panel.servers.models import Server
 from panel.wake import wake
@@ -59,7 +61,7 @@ def ask_airflow(*, server_id: int) -> None:
     """
     server = Server.objects.get(pk=server_id)
     now = timezone.now()
-    chosen = [launch for launch in launches_to_ask_about(server, now)[:ASKED_A_PASS] if _claim(launch, now)]
+    chosen = [launch for launch in launches_to_ask_about(server, now)[:ASKED_A_PASS] if asked_again(launch, now)]
     if not chosen:
         return
     try:
@@ -80,9 +82,26 @@ def _ask(airflow: Airflow, launch: Launch) -> None:
         _write(launch.pk, state=run.state, message="", started_at=run.start_date, finished_at=run.end_date)
 
 
-def _claim(launch: Launch, now: datetime) -> bool:
-    """One worker asks about a launch at a time: only the first still finds the old time."""
-    return bool(Launch.objects.filter(pk=launch.pk, watched_at=launch.watched_at).update(watched_at=now))
+def mirror_run(*, launch_id: UUID) -> None:
+    """Have the mirror take up the run of a launch, so that its targets can be seen.
+
+    When the server cannot be asked, that is noted on the server, and the next view of the launch asks again.
+    """
+    launch = Launch.objects.select_related("server").filter(pk=launch_id, state__in=RUN_STATES).first()
+    if launch is None or launch.server is None:
+        return
+    try:
+        find_or_fetch_run(server=launch.server, dag_id=launch.dag_id, run_id=launch.dag_run_id)
+    except DagRun.DoesNotExist:
+        _write(launch.pk, **_gone(launch))
+    except AirflowError as error:
+        logger.info("The run of launch %s cannot be read now: %s", launch.pk, error.code)
+
+
+def asked_again(launch: Launch, now: datetime) -> bool:
+    """Claim the next question about this run: one at a time, and only when the last one was a while ago."""
+    due = Q(watched_at=None) | Q(watched_at__lt=now - ASK_EVERY)
+    return bool(Launch.objects.filter(due, pk=launch.pk).update(watched_at=now))
 
 
 def _gone(launch: Launch) -> dict[str, Any]:

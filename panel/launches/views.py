@@ -1,0 +1,175 @@
+"""Pages: the launch form of a Dag, the list of launches, one launch with its targets."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import cast
+from urllib.parse import urlencode
+from uuid import UUID
+
+from django.contrib import messages
+from django.contrib.auth.models import User
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from panel.access.actions import Action
+from panel.access.decorators import requires
+from panel.airflow import AirflowError, NotFound, TimedOut, Unreachable
+from panel.keyset import keyset_page
+from panel.launches import selectors
+from panel.launches.board import Board, board_of
+from panel.launches.dag_forms import FormReading, read_form
+from panel.launches.forms import LaunchForm
+from panel.launches.models import Launch
+from panel.launches.services import cancel_launch, request_board, request_launch
+from panel.launches.states import State
+from panel.problems import Conflicting, Problem
+from panel.servers.models import Server
+from panel.servers.selectors import server as server_by_slug
+from panel.servers.selectors import servers
+
+PAGE_SIZE = 50
+
+
+@requires(Action.LAUNCH)
+@require_http_methods(["GET", "POST"])
+def launch_form(request: HttpRequest, slug: str, dag_id: str) -> HttpResponseBase:
+    server = _server(slug)
+    try:
+        reading = read_form(server=server, dag_id=dag_id)
+    except NotFound as error:
+        raise Http404(_("Airflow knows no such Dag.")) from error
+    except AirflowError as error:
+        return _form_unavailable(request, server, dag_id, error)
+    if request.method == "POST":
+        return _submitted(request, server, reading)
+    form = LaunchForm(reading, timezone.get_current_timezone(), earlier=_earlier(request, server, dag_id))
+    return _form_page(request, server, form)
+
+
+def _submitted(request: HttpRequest, server: Server, reading: FormReading) -> HttpResponseBase:
+    form = LaunchForm(reading, timezone.get_current_timezone(), posted=dict(request.POST.lists()))
+    if not form.is_good:
+        return _form_page(request, server, form, status=HTTPStatus.UNPROCESSABLE_ENTITY)
+    try:
+        requested = request_launch(
+            user=cast(User, request.user),
+            server=server,
+            dag_id=reading.form.dag_id,
+            params=form.values,
+            note=form.note,
+            idempotency_key=form.key,
+            reading=reading,
+        )
+    except Problem as problem:
+        form.add(problem.message, problem.fields)
+        if isinstance(problem, Conflicting):
+            form.renew_key()
+        return _form_page(request, server, form, status=problem.http_status)
+    return redirect("launches:launch_detail", launch_id=requested.launch.pk)
+
+
+@requires(Action.VIEW)
+@require_GET
+def launch_list(request: HttpRequest) -> HttpResponse:
+    state = request.GET.get("state", "")
+    found = selectors.launches(
+        server=request.GET.get("server", ""),
+        dag_id=request.GET.get("dag_id", "").strip(),
+        states=[state] if state in State.values else [],
+    )
+    page = keyset_page(found, ordering="-created_at", cursor=request.GET.get("cursor") or None, page_size=PAGE_SIZE)
+    context = {
+        "page": page,
+        "states": State.choices,
+        "servers": servers(),
+        "filters": {name: request.GET.get(name, "") for name in ("server", "dag_id", "state")},
+    }
+    template = "launches/launch_list.html"
+    return render(request, f"{template}#launch-table" if _wants_part(request) else template, context)
+
+
+@requires(Action.VIEW)
+@require_GET
+def launch_detail(request: HttpRequest, launch_id: UUID) -> HttpResponse:
+    launch = _launch(launch_id)
+    board = board_of(launch)
+    request_board(board=board)
+    shown = request.GET.get("v")
+    if shown is None or not _wants_part(request):
+        return render(request, "launches/launch_detail.html", _board_context(board))
+    if shown == board.version:
+        return HttpResponse(status=HTTPStatus.NO_CONTENT)
+    context = _board_context(board) | {"oob": True, "same_tasks": board.has_same_tasks(shown)}
+    return render(request, "launches/launch_detail.html#changes", context)
+
+
+@requires(Action.LAUNCH)
+@require_POST
+def launch_cancel(request: HttpRequest, launch_id: UUID) -> HttpResponseBase:
+    launch = _launch(launch_id)
+    try:
+        cancel_launch(user=cast(User, request.user), launch=launch)
+    except Conflicting as problem:
+        messages.error(request, problem.message)
+    else:
+        messages.success(request, _("The launch was cancelled; nothing was started."))
+    return redirect("launches:launch_detail", launch_id=launch.pk)
+
+
+def _form_page(request: HttpRequest, server: Server, form: LaunchForm, status: int = HTTPStatus.OK) -> HttpResponse:
+    template = "launches/launch_form.html"
+    if status != HTTPStatus.OK and _wants_part(request):
+        template += "#launch-form"
+    context = {"server": server, "dag": form.reading.form, "reading": form.reading, "form": form}
+    return render(request, template, context, status=status)
+
+
+def _form_unavailable(request: HttpRequest, server: Server, dag_id: str, error: AirflowError) -> HttpResponse:
+    status = HTTPStatus.BAD_GATEWAY
+    if isinstance(error, Unreachable):
+        status = HTTPStatus.GATEWAY_TIMEOUT if isinstance(error, TimedOut) else HTTPStatus.SERVICE_UNAVAILABLE
+    context = {"server": server, "dag_id": dag_id, "error": error}
+    return render(request, "launches/form_unavailable.html", context, status=status)
+
+
+def _board_context(board: Board) -> dict[str, object]:
+    launch = board.launch
+    again = reverse("launches:launch_form", kwargs={"slug": launch.server_slug, "dag_id": launch.dag_id})
+    return {
+        "board": board,
+        "launch": launch,
+        "server": launch.server,
+        "again_url": f"{again}?{urlencode({'from': launch.pk})}" if launch.server else "",
+    }
+
+
+def _earlier(request: HttpRequest, server: Server, dag_id: str) -> Launch | None:
+    """The launch whose values the form begins with."""
+    try:
+        launch = selectors.launch(UUID(request.GET.get("from", "")))
+    except (ValueError, Launch.DoesNotExist):
+        return None
+    return launch if (launch.server_slug, launch.dag_id) == (server.slug, dag_id) else None
+
+
+def _wants_part(request: HttpRequest) -> bool:
+    return bool(getattr(request, "htmx", False))
+
+
+def _server(slug: str) -> Server:
+    try:
+        return server_by_slug(slug)
+    except Server.DoesNotExist as error:
+        raise Http404(_("There is no server with this short name.")) from error
+
+
+def _launch(launch_id: UUID) -> Launch:
+    try:
+        return selectors.launch(launch_id)
+    except Launch.DoesNotExist as error:
+        raise Http404(_("There is no launch with this id.")) from error

@@ -1,0 +1,52 @@
+// The launch form: date-times on the viewer's own clock, and "no value" boxes that follow what is typed.
+// Without this script the form works too: date-times are in UTC and say so, and the server sorts out the boxes.
+(() => {
+  const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  const two = (number) => String(number).padStart(2, "0");
+
+  const clock = (moment) => {
+    const day = `${String(moment.getFullYear()).padStart(4, "0")}-${two(moment.getMonth() + 1)}-${two(moment.getDate())}`;
+    const time = `${two(moment.getHours())}:${two(moment.getMinutes())}:${two(moment.getSeconds())}`;
+    const rest = moment.getMilliseconds();
+    return `${day}T${time}${rest ? `.${String(rest).padStart(3, "0")}` : ""}`;
+  };
+
+  // Only what nobody has typed yet moves to the viewer's clock; what was posted says which clock it is on.
+  const toViewersClock = () => {
+    if (!zone) return;
+    for (const group of document.querySelectorAll("[data-zoned]")) {
+      const shown = group.querySelector("input[type='datetime-local']");
+      const name = group.querySelector("input[type='hidden']");
+      const moment = group.dataset.instant ? new Date(group.dataset.instant) : null;
+      if (group.dataset.zoned === "done" || (moment === null && shown.value)) continue;
+      group.dataset.zoned = "done";
+      if (moment !== null && !Number.isNaN(moment.getTime())) shown.value = clock(moment);
+      name.value = zone;
+      for (const word of group.querySelectorAll("[data-zone-name]")) word.textContent = zone;
+    }
+  };
+
+  document.addEventListener("input", (event) => {
+    const holder = event.target.closest("[data-nullable]");
+    const box = holder?.querySelector("[data-none]");
+    if (!box || event.target === box) return;
+    if (event.target.type === "checkbox" ? event.target.checked : event.target.value) box.checked = false;
+  });
+
+  document.addEventListener("change", (event) => {
+    if (!event.target.matches("[data-none]")) return;
+    for (const control of event.target.closest("[data-nullable]").querySelectorAll("input:not([data-none]), textarea")) {
+      if (event.target.checked) {
+        control.dataset.was = control.type === "checkbox" ? String(control.checked) : control.value;
+        if (control.type === "checkbox") control.checked = false;
+        else control.value = "";
+      } else if (control.dataset.was !== undefined) {
+        if (control.type === "checkbox") control.checked = control.dataset.was === "true";
+        else control.value = control.dataset.was;
+      }
+    }
+  });
+
+  toViewersClock();
+  document.addEventListener("htmx:afterSettle", toViewersClock);
+})();
