@@ -5,10 +5,11 @@ Both are public and say nothing that is secret: which part is not right, and in 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from django.db import DatabaseError, connection
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
@@ -33,6 +34,17 @@ def readyz(_request: HttpRequest) -> HttpResponse:
     ok = not any(why.values())
     parts = {name: {"ok": not trouble, "why": trouble} for name, trouble in why.items()}
     return JsonResponse({"ok": ok, "parts": parts}, status=200 if ok else 503)
+
+
+class HealthMiddleware:
+    """Answers both before anything looks at the Host header: probes come by address, not by name."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        view = {"/healthz": healthz, "/readyz": readyz}.get(request.path_info)
+        return view(request) if view else self.get_response(request)
 
 
 # What panel.access.decorators.public says; this room lies below it and cannot import it.

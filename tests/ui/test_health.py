@@ -69,3 +69,10 @@ def test_no_database_is_not_ready(broker_url, monkeypatch) -> None:
 def test_only_reading_is_possible() -> None:
     assert Client().post("/healthz").status_code == 405
     assert Client().head("/readyz").status_code == 503
+
+
+def test_probes_come_by_address_and_without_tls(settings) -> None:
+    settings.ALLOWED_HOSTS = ["mapboard.example.com"]
+    settings.SECURE_SSL_REDIRECT = True
+    assert Client().get("/healthz", headers={"Host": "10.2.3.4:8000"}).status_code == 200
+    assert Client().get("/servers/", headers={"Host": "10.2.3.4:8000"}).status_code == 400
