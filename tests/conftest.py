@@ -18,6 +18,9 @@ from panel.servers import client, slots
 from panel.servers.encryption import encrypt
 from panel.servers.models import Server
 from tests.fakes.airflow import FakeAirflow
+from tests.live.airflow_server import kubernetes_standin, real_airflow
+
+__all__ = ["kubernetes_standin", "real_airflow"]  # here, so that tests/live and tests/contract share one Airflow
 
 
 @pytest.fixture(autouse=True)

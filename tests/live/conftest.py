@@ -5,10 +5,6 @@ from pathlib import Path
 import pytest
 import pytest_socket
 
-from tests.live.airflow_server import kubernetes_standin, real_airflow
-
-__all__ = ["kubernetes_standin", "real_airflow"]
-
 HERE = Path(__file__).parent
 
 
