@@ -1,4 +1,25 @@
-from django.urls import URLPattern, URLResolver
+from django.urls import path
+
+import panel.ui.converters  # noqa: F401 - registers airflow_id
+from panel.mirror import views, views_instance, views_mapped_task
 
 app_name = "mirror"
-urlpatterns: list[URLPattern | URLResolver] = []
+
+_DAG = "servers/<slug:slug>/dags/<airflow_id:dag_id>/"
+_RUN = f"{_DAG}runs/<airflow_id:run_id>/"
+_TASK = f"{_RUN}tasks/<airflow_id:task_id>/"
+_INSTANCE = f"{_TASK}<int:map_index>/"
+
+urlpatterns = [
+    path("", views.home, name="home"),
+    path("servers/<slug:slug>/dags/", views.dag_list, name="dag_list"),
+    path(_DAG, views.dag_detail, name="dag_detail"),
+    path(_RUN, views.run_detail, name="run_detail"),
+    path(_TASK, views_mapped_task.mapped_task_detail, name="mapped_task_detail"),
+    path(f"{_TASK}indices/", views_mapped_task.mapped_task_indices, name="mapped_task_indices"),
+    path(_INSTANCE, views_instance.instance_detail, name="instance_detail"),
+    path(f"{_INSTANCE}tries/", views_instance.instance_tries, name="instance_tries"),
+    path(f"{_INSTANCE}log/", views_instance.instance_log, name="instance_log"),
+    path(f"{_INSTANCE}result/", views_instance.instance_result, name="instance_result"),
+    path(f"{_INSTANCE}input/", views_instance.instance_input, name="instance_input"),
+]

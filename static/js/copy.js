@@ -1,19 +1,34 @@
 // Copy buttons: <button data-copy="text" hidden>. They show themselves where copying works.
+// <a href="…" data-copy-from> copies the plain text at its address; without this script it shows it.
 (() => {
   const works = Boolean(navigator.clipboard);
 
   const show = () => { if (works) for (const button of document.querySelectorAll("[data-copy][hidden]")) button.hidden = false; };
 
+  const textOf = async (element) => {
+    if (!element.matches("[data-copy-from]")) return element.dataset.copy;
+    const answer = await fetch(element.href);
+    if (!answer.ok) throw new Error(answer.statusText);
+    return answer.text();
+  };
+
   document.addEventListener("click", async (event) => {
-    const button = event.target.closest("[data-copy]");
-    if (!button) return;
+    const button = event.target.closest("[data-copy], [data-copy-from]");
+    if (!button || !works || event.ctrlKey || event.metaKey) return;
     event.preventDefault();
     try {
-      await navigator.clipboard.writeText(button.dataset.copy);
+      await navigator.clipboard.writeText(await textOf(button));
     } catch {
+      if (button.href) window.location.assign(button.href);
       return;
     }
-    document.getElementById("live-region").textContent = document.getElementById("toasts").dataset.copied;
+    const said = document.getElementById("toasts").dataset.copied;
+    document.getElementById("live-region").textContent = said;
+    if (button.href && !button.dataset.was) {
+      button.dataset.was = button.textContent;
+      button.textContent = said;
+      setTimeout(() => { button.textContent = button.dataset.was; delete button.dataset.was; }, 1500);
+    }
     const use = button.querySelector("use");
     if (!use || use.dataset.was) return;
     use.dataset.was = use.getAttribute("href");

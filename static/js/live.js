@@ -35,8 +35,38 @@
 
   document.addEventListener("htmx:oobBeforeSwap", (event) => {
     const incoming = event.detail.fragment.querySelector("[data-rev]");
-    if (incoming && incoming.dataset.rev === event.detail.target.dataset.rev) event.detail.shouldSwap = false;
+    const target = event.detail.target;
+    if (incoming && incoming.dataset.rev === target.dataset.rev) {
+      event.detail.shouldSwap = false;
+      return;
+    }
+    for (const open of target.querySelectorAll("details[open][id]")) {
+      const again = event.detail.fragment.querySelector(`#${CSS.escape(open.id)}`);
+      if (again) again.open = true;
+    }
+    const list = event.detail.fragment.querySelector("[data-keys]");
+    waiting.delete(target.id);
+    if (list && list.dataset.keys !== target.dataset.keys && inUse(target)) {
+      event.detail.shouldSwap = false;
+      waiting.set(target.id, list);
+    }
   });
+
+  // A list that gains or loses lines does so once nobody points at it: no row moves under the pointer.
+  const waiting = new Map();
+  const inUse = (list) => list.matches(":focus-within") || (matchMedia("(hover: hover)").matches && list.matches(":hover"));
+  const letIn = () => {
+    for (const [id, list] of waiting) {
+      const shown = document.getElementById(id);
+      if (shown && inUse(shown)) continue;
+      waiting.delete(id);
+      if (!shown) continue;
+      shown.replaceWith(list);
+      htmx.process(list);
+      document.dispatchEvent(new CustomEvent("htmx:afterSettle"));
+    }
+  };
+  for (const name of ["pointerover", "focusin"]) document.addEventListener(name, () => { if (waiting.size) letIn(); });
 
   document.addEventListener("htmx:beforeSwap", (event) => {
     if (/^\s*<!doctype/i.test(event.detail.serverResponse || "")) {

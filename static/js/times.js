@@ -27,11 +27,12 @@
   };
 
   const localise = (root) => {
-    for (const element of root.querySelectorAll("time[data-ago]:not([data-done]), time[data-local]:not([data-done])")) {
+    for (const element of root.querySelectorAll("time:is([data-ago], [data-local], [data-clock]):not([data-done])")) {
       const date = new Date(element.dateTime);
       if (Number.isNaN(date.getTime())) continue;
       element.title = local(date);
       if ("local" in element.dataset) element.textContent = local(date);
+      if ("clock" in element.dataset) element.textContent = local(date).slice(11);
       element.dataset.done = "";
     }
   };

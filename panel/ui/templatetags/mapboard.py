@@ -43,6 +43,17 @@ def when(moment: datetime | None) -> str | SafeString:
     return format_html('<time datetime="{}" data-local>{}</time>', _utc(moment), _absolute(moment))
 
 
+@register.filter
+def clock(moment: datetime) -> SafeString:
+    """The time of day alone, for log lines; the whole on hover, both in the viewer's zone."""
+    return format_html(
+        '<time datetime="{}" title="{}" data-clock>{}</time>',
+        moment.astimezone(UTC).isoformat(timespec="milliseconds"),
+        _absolute(moment),
+        timezone.localtime(moment).strftime("%H:%M:%S"),
+    )
+
+
 def _utc(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="seconds")
 
@@ -85,6 +96,13 @@ def pretty_json(value: Any) -> str:
 
 
 @register.filter
+def one_line_json(value: Any, length: int = 200) -> str:
+    """A value as it would stand in a list: one line, cut."""
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= length else f"{text[:length]}…"
+
+
+@register.filter
 def item(mapping: Mapping[str, Any], key: str) -> Any:
     """``mapping[key]``, or nothing."""
     return mapping.get(key)
@@ -102,6 +120,29 @@ def state_badge(state: str | None) -> dict[str, Any]:
     """The state of a Dag run, task instance, retry job, item of one, or launch."""
     look = looks.state_look(state)
     return {"look": look, "word": look.word}
+
+
+@register.simple_tag
+def outcome_icon(outcome: str) -> SafeString:
+    """The icon in its colour, with the word for screen readers and on hover."""
+    look = looks.outcome_look(outcome)
+    return format_html(
+        '<span class="badge tone-{}" title="{}"><svg class="icon" aria-hidden="true" focusable="false">'
+        '<use href="#{}"></use></svg><span class="visually-hidden">{}</span></span>',
+        look.tone,
+        look.word,
+        look.symbol,
+        look.word,
+    )
+
+
+@register.simple_tag
+def instance_state_hint(outcome: str, state: str) -> str | SafeString:
+    """Airflow's word where it says more than the outcome: ``queued`` of a waiting one."""
+    word = looks.state_look(state).word
+    if outcome not in {Outcome.WAITING, Outcome.RUNNING} or str(word) == str(looks.outcome_look(outcome).word):
+        return ""
+    return format_html(' <span class="muted small">{}</span>', word)
 
 
 @register.simple_tag
@@ -128,6 +169,12 @@ def state_bar(counts: Mapping[str, int], total: int | None = None, tall: bool = 
     """A stacked bar of ``{state: n}`` in the mapping's order: the progress of a retry job."""
     shown = [(state, looks.state_look(state), count) for state, count in counts.items()]
     return {"bar": bar_of(shown, total), "tall": tall}
+
+
+@register.inclusion_tag("components/bar.html")
+def share_bar(count: int, largest: int, outcome: str) -> dict[str, Any]:
+    """How large one count is beside the largest."""
+    return {"bar": bar_of([(outcome, looks.outcome_look(outcome), count)], largest), "tall": False}
 
 
 @register.inclusion_tag("components/legend.html")

@@ -1,0 +1,111 @@
+"""The mapped-task page: counts that filter, errors in groups, the list of instances, what to retry."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_GET
+
+from panel.access.actions import Action
+from panel.access.decorators import requires
+from panel.domain.index_expression import IndexExpression, MalformedIndexExpression
+from panel.domain.outcomes import FAILURES
+from panel.mirror import boards, selectors, services, task_page
+from panel.mirror.airflow_links import mapped_task_url
+from panel.mirror.filters import NAMES, selection_from
+from panel.mirror.live_pages import find_or_fetch_mapped_task, mirrored
+from panel.mirror.models import MappedTask
+from panel.problems import BadRequest
+
+TEMPLATE = "mirror/mapped_task_detail.html"
+GROUPS_AT_ONCE = 5
+GROUPS_AT_MOST = 50
+
+
+@requires(Action.VIEW)
+@require_GET
+@mirrored
+def mapped_task_detail(request: HttpRequest, slug: str, dag_id: str, run_id: str, task_id: str) -> HttpResponse:
+    task = find_or_fetch_mapped_task(slug, dag_id, run_id, task_id)
+    if services.request_refresh(mapped_task=task):
+        task.refresh_from_db(fields=["refresh_requested_at"])
+    if request.headers.get("HX-Request") and "v" in request.GET:
+        return _news(request, task)
+    listed = task_page.listing(task, request.GET)
+    context = (
+        _head(task)
+        | _groups(task)
+        | {
+            "listed": listed,
+            "tiles": task_page.tiles(task, listed),
+            "chips": task_page.chips(listed),
+            "filters": {name: request.GET.get(name, "") for name in NAMES},
+            "matching_query": task_page.matching_query(listed),
+        }
+    )
+    status = listed.problem.http_status if listed.problem else 200
+    partial = "#explorer" if request.headers.get("HX-Target") == "explorer" else ""
+    return render(request, TEMPLATE + partial, context, status=status)
+
+
+@requires(Action.VIEW)
+@require_GET
+@mirrored
+def mapped_task_indices(request: HttpRequest, slug: str, dag_id: str, run_id: str, task_id: str) -> HttpResponse:
+    """Every index that the filters match, as one index expression in plain text: what “copy indices” copies."""
+    task = selectors.mapped_task(slug, dag_id, run_id, task_id)
+    matching = selectors.select_instances(task, selection_from(request.GET))
+    expression = IndexExpression.of(matching.values_list("map_index", flat=True))
+    return HttpResponse(str(expression), content_type="text/plain; charset=utf-8")
+
+
+def _news(request: HttpRequest, task: MappedTask) -> HttpResponse:
+    """Nothing new: 204, and no row was read. Read again without a change: the age. Else what changed."""
+    version = _version(task)
+    if request.GET["v"] == version:
+        return HttpResponse(status=204)
+    context = _head(task)
+    if request.GET["v"].partition(".")[0] != version.partition(".")[0]:
+        listed = task_page.listing(task, request.GET)
+        try:
+            rows = task_page.shown_rows(task, request.GET)
+        except MalformedIndexExpression as error:
+            raise BadRequest(str(error)) from error
+        context |= _groups(task)
+        context |= {"changed": True, "listed": listed, "tiles": task_page.tiles(task, listed), "rows": rows}
+    return render(request, f"{TEMPLATE}#news", context)
+
+
+def _version(task: MappedTask) -> str:
+    """What changed, when it was read, and whether more is to come."""
+    age = f"{task.synced_at.timestamp():.0f}" if task.synced_at else ""
+    return f"{task.version}-{task.run.state}.{age}.{'live' if boards.is_live(task) else 'final'}"
+
+
+def _head(task: MappedTask) -> dict[str, Any]:
+    run = task.run
+    return {
+        "task": task,
+        "run": run,
+        "dag": run.dag,
+        "server": run.dag.server,
+        "live": boards.is_live(task),
+        "version": _version(task),
+        "done_share": boards.done_share(task.counts, task.total),
+        "failures": sum(task.counts.get(outcome, 0) for outcome in FAILURES),
+        "failures_query": task_page.failures_query(),
+        "airflow_url": mapped_task_url(task),
+    }
+
+
+def _groups(task: MappedTask) -> dict[str, Any]:
+    groups = selectors.error_groups(task) if task.failing else []
+    return {
+        "groups": groups[:GROUPS_AT_ONCE],
+        "more_groups": groups[GROUPS_AT_ONCE:GROUPS_AT_MOST],
+        "hidden_groups": max(0, len(groups) - GROUPS_AT_MOST),
+        "largest_group": groups[0].count if groups else 0,
+        "groups_revision": boards.revision([(group.id, group.count) for group in groups]),
+    }
