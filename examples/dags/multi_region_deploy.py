@@ -140,6 +140,7 @@ def multi_region_deploy() -> None:
         retries=2,
         retry_delay=RETRY_DELAY,
         max_active_tis_per_dagrun=2,
+        priority_weight=100,  # a deploy does not wait behind a batch
         execution_timeout=timedelta(minutes=20),
         map_index_template="{{ task.op_kwargs['target']['region'] }}",
     )
