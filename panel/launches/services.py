@@ -61,10 +61,10 @@ def request_launch(
     body; a Dag that cannot run), and the AirflowError when the Dag is unknown and Airflow cannot be asked.
     """
     authorize(user, Action.LAUNCH)
+    _check_request(params, note, idempotency_key)
     body_hash = digest(server.slug, dag_id, dict(params), note)
     if earlier := launch_of_key(user, idempotency_key):
         return _same(earlier, body_hash)
-    _check_request(params, note, idempotency_key)
     checked = _check_params(server, dag_id, params, reading)
     launch = _new(user, server, dag_id, checked=checked)
     launch.params_json, launch.note = json.dumps(dict(params)), note

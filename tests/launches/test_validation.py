@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from jsonschema import Draft202012Validator
+from referencing.exceptions import Unresolvable
 
 from panel.launches.conf import conf_errors
 from panel.launches.fields import fields_of
@@ -42,8 +44,6 @@ def test_a_checker_for_the_format_is_installed_and_turns_a_bad_value_down(name):
 
 
 def test_the_formats_are_those_json_schema_names():
-    from jsonschema import Draft202012Validator
-
     assert set(Draft202012Validator.FORMAT_CHECKER.checkers) <= set(GOOD_AND_BAD)
 
 
@@ -105,9 +105,15 @@ def test_what_no_database_could_hold_is_turned_down(value):
     assert len(messages_for({}, value)) == 1
 
 
-def test_a_schema_never_makes_this_server_fetch_an_address():
-    # Sockets are not blocked in this test for nothing to be proved by: a fetch would raise here.
-    assert messages_for({"$ref": "http://127.0.0.1:1/schema.json"}, 1) == []
+def test_a_schema_never_makes_this_server_fetch_an_address(monkeypatch):
+    fetched = []
+    monkeypatch.setattr("urllib.request.urlopen", lambda request, *more, **options: fetched.append(request))
+    schema = {"$ref": "http://127.0.0.1:1/schema.json"}
+    with pytest.raises(Unresolvable):
+        list(Draft202012Validator(schema).iter_errors(1))
+    assert len(fetched) == 1, "this is how jsonschema fetches when it is left to"
+    assert messages_for(schema, 1) == []
+    assert len(fetched) == 1
 
 
 @pytest.mark.parametrize("schema", [{"type": "strange"}, {"pattern": "("}, {"minLength": "x"}, {"$ref": "#/nowhere"}])

@@ -1,0 +1,47 @@
+"""A process of its own that launches, as one of several web processes and workers does at the same moment.
+
+``python -m tests.launches.clicker prepare BASE_URL``: the server and the user.
+``python -m tests.launches.clicker click KEY``: says "ready", waits for a line, then requests and submits a launch with
+that key, and prints its id. The database is the one that ``DATABASE_URL`` names.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import django
+
+django.setup()
+
+from django.contrib.auth.models import Group, User  # noqa: E402 - after django.setup()
+
+from panel.launches.services import request_launch  # noqa: E402
+from panel.launches.submission import submit_launch  # noqa: E402
+from panel.servers.encryption import encrypt  # noqa: E402
+from panel.servers.models import Server  # noqa: E402
+from tests.fakes.airflow.auth import password_of  # noqa: E402
+
+
+def prepare(base_url: str) -> None:
+    User.objects.create_user("dora").groups.add(Group.objects.get(name="deployer"))
+    Server.objects.create(
+        slug="prod",
+        name="Production",
+        base_url=base_url,
+        username="admin",
+        secret_encrypted=encrypt(password_of("admin")),
+    )
+
+
+def click(key: str) -> None:
+    user, server = User.objects.get(username="dora"), Server.objects.get(slug="prod")
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+    sys.stdin.readline()
+    requested = request_launch(user=user, server=server, dag_id="deploy", params={"n": 1}, idempotency_key=key)
+    submit_launch(launch_id=requested.launch.pk)
+    sys.stdout.write(f"{requested.launch.pk}\n")
+
+
+if __name__ == "__main__":
+    {"prepare": prepare, "click": click}[sys.argv[1]](*sys.argv[2:])
