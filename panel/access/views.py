@@ -10,6 +10,7 @@ from django.views.decorators.http import require_GET
 from panel.access import selectors
 from panel.access.actions import Action
 from panel.access.decorators import public, requires
+from panel.access.logins import LoginForm
 from panel.keyset import keyset_page
 from panel.problems import BadRequest
 
@@ -20,6 +21,7 @@ class Login(LoginView):
     """Django's own; a wrong password answers 422, so that htmx and scripts see that it failed."""
 
     template_name = "access/login.html"
+    authentication_form = LoginForm
     redirect_authenticated_user = True
 
     def form_invalid(self, form: object) -> HttpResponse:

@@ -101,3 +101,26 @@ def test_a_post_without_the_form_token_is_refused(viewer) -> None:
 @pytest.mark.parametrize("name", ["\x00", "a" * 10_000, ""])
 def test_a_strange_name_is_a_wrong_one(db, name) -> None:
     assert log_in(Client(), name, "x").status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("forwarded", "address"),
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("192.0.2.1:4711", "192.0.2.1"),
+        ("[2001:db8::1]:4711", "2001:db8::1"),
+        ("2001:db8::1", "2001:db8::1"),
+        ("fe80::1%eth0", "fe80::1"),
+        ("nonsense", "127.0.0.1"),
+        ("", "127.0.0.1"),
+    ],
+)
+def test_addresses_come_in_several_forms(viewer, settings, forwarded, address) -> None:
+    settings.BEHIND_TLS = True
+    log_in(Client(headers={"X-Forwarded-For": forwarded}), "vera", "wrong")
+    assert AccessAttempt.objects.get().ip_address == address
+
+
+def test_a_login_over_a_unix_socket_has_no_address(viewer) -> None:
+    assert log_in(Client(REMOTE_ADDR=""), "vera", "wrong").status_code == 422
+    assert log_in(Client(REMOTE_ADDR=""), "vera", "vera-password").status_code == 302
