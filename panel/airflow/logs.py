@@ -14,9 +14,9 @@ _ERROR_LEVELS = frozenset({"error", "critical", "exception"})
 
 
 class _RawLog(msgspec.Struct):
-    """What Airflow answers: entries, or bare lines where it could not parse the log."""
+    """What Airflow answers; entries are looked at one by one, since tasks put whatever they like into them."""
 
-    content: list[LogEntry | str] = msgspec.field(default_factory=list)
+    content: list[msgspec.Raw] = msgspec.field(default_factory=list)
     continuation_token: str | None = None
 
 
@@ -71,8 +71,19 @@ class LogsNamespace:
         params: Params = [("map_index", map_index), *([("token", token)] if token else [])]
         answer = self._transport.request("GET", address, params=params, max_bytes=max_bytes)
         raw = decoded(answer, _RawLog)
-        entries = [LogEntry(event=line) if isinstance(line, str) else line for line in raw.content]
+        entries = [_entry(line) for line in raw.content]
         return Log(content=entries, continuation_token=raw.continuation_token), len(answer.body)
+
+
+def _entry(raw: msgspec.Raw) -> LogEntry:
+    """An entry, a bare line (where Airflow could not parse the log), or as much of something else as can be shown."""
+    try:
+        entry = msgspec.json.decode(raw, type=LogEntry | str)
+    except msgspec.ValidationError:
+        found = msgspec.json.decode(raw)
+        event = found.get("event", found) if isinstance(found, dict) else found
+        return LogEntry(event=event if isinstance(event, str) else str(event))
+    return LogEntry(event=entry) if isinstance(entry, str) else entry
 
 
 def _address(dag_id: str, run_id: str, task_id: str, try_number: int) -> str:

@@ -91,6 +91,23 @@ def test_logs_that_are_not_there(airflow, etl):
     assert "Log file not found" in airflow.logs.read("etl", "r1", "work", 1, 0).content[0].event
 
 
+def test_a_task_may_log_anything(airflow, etl):
+    """Structured loggers let tasks choose their own keys, ours among them."""
+    entries = [
+        {"event": "mine", "level": 40, "error_detail": "text"},
+        {"event": {"a": 1}},
+        {"no": "event"},
+        7,
+        None,
+        {"event": "kept", "timestamp": "not a time"},
+        line("Task failed", "error", ("KeyError", "x")),
+    ]
+    etl.set_log("etl", "r1", "work", 1, 1, entries)
+    events = [entry.event for entry in airflow.logs.read("etl", "r1", "work", 1, 1).content][2:]
+    assert events == ["mine", "{'a': 1}", "", "7", "None", "kept", "Task failed"]
+    assert airflow.logs.last_error("etl", "r1", "work", 1, 1) == ("KeyError", "x")
+
+
 def test_a_log_of_bare_lines(airflow, etl):
     etl.fail_next(json={"content": ["one", "two"], "continuation_token": None}, path="/logs/")
     assert airflow.logs.read("etl", "r1", "work", 1, 0).content == [LogEntry(event="one"), LogEntry(event="two")]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from tests.fakes.airflow import shown
+from tests.fakes.airflow import lists, shown
 from tests.fakes.airflow.dags_api import CLEAR_FIELDS
 from tests.fakes.airflow.scheduler import Scheduler
 from tests.fakes.airflow.state import FINISHED, Dag, Instance, Run
@@ -55,8 +55,7 @@ class Clearing:
                 row["note"] = old  # the answer shows the note from before
         else:
             answer = [self._shown(row) for row in rows]
-        more = {"total_entries_limit": None, "next_cursor": None, "previous_cursor": None}
-        return Answer(200, {"task_instances": answer, "total_entries": len(answer), **more})
+        return Answer(200, {"task_instances": answer, "total_entries": len(answer), **lists.NO_CURSORS})
 
     def _checked(self, body: Any) -> dict[str, Any]:
         names = [name for since, names in CLEAR_FIELDS.items() if self.fake.numbers >= since for name in names]

@@ -140,7 +140,7 @@ class InstancesApi:
         rows = lists.ordered(rows, [*order, "id"], _value, ORDERS)
         if cursors and request.get("cursor") is not None and self.fake.numbers >= (3, 2, 2):
             return lists.cursor_page(request, "task_instances", rows, self._shown, self.fake.clamp)
-        return lists.page(request, "task_instances", rows, self._shown, self.fake.clamp)
+        return lists.page(request, "task_instances", rows, self._shown, self.fake.clamp, **lists.NO_CURSORS)
 
     def _filtered(self, request: Request, rows: list[Instance]) -> list[Instance]:
         states = [None if state in ("none", "no_status") else state for state in request.all("state")]
@@ -165,7 +165,7 @@ class InstancesApi:
 
     def _answer(self, rows: list[Instance], total: int) -> Answer:
         answer = {"task_instances": [self._shown(row) for row in rows], "total_entries": total}
-        return Answer(200, answer | {"total_entries_limit": None, "next_cursor": None, "previous_cursor": None})
+        return Answer(200, answer | lists.NO_CURSORS)
 
     def _row(self, dag_id: str, run_id: str, task_id: str, index: str) -> Instance:
         row = self.world.find(dag_id, run_id, task_id, _index(index))

@@ -29,6 +29,9 @@ def ordered(
     return result
 
 
+NO_CURSORS = {"total_entries_limit": None, "next_cursor": None, "previous_cursor": None}
+
+
 def page(request: Request, name: str, rows: Sequence[Row], shown: Shown[Row], clamp: int | None, **more: Any) -> Answer:
     """``limit`` (50 by default, silently clamped) and ``offset``."""
     limit = request.integer("limit", 50)

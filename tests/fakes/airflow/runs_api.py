@@ -67,7 +67,11 @@ class RunsApi:
         ]
         order = [name.replace("dag_run_id", "run_id") for name in request.all("order_by")]
         runs = lists.ordered(runs, order, getattr, ORDERS - {"id"})
-        return lists.page(request, "dag_runs", runs, lambda run: shown.run_row(self.world, run), self.fake.clamp)
+
+        def row(run: Run) -> dict[str, Any]:
+            return shown.run_row(self.world, run)
+
+        return lists.page(request, "dag_runs", runs, row, self.fake.clamp, **lists.NO_CURSORS)
 
     def get(self, request: Request, dag_id: str, run_id: str) -> Answer:
         return Answer(200, shown.run_row(self.world, self._run(dag_id, run_id)))
