@@ -59,8 +59,9 @@ def ask_airflow(*, server_id: int) -> None:
 
     When the server cannot be asked, that is noted on the server and a later sweep tries again.
     """
-    server = Server.objects.get(pk=server_id)
-    now = timezone.now()
+    server, now = Server.objects.filter(pk=server_id).first(), timezone.now()
+    if server is None:
+        return
     chosen = [launch for launch in launches_to_ask_about(server, now)[:ASKED_A_PASS] if asked_again(launch, now)]
     if not chosen:
         return
