@@ -109,7 +109,7 @@ class FakeAirflow(Stage):
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
         request = Request.read(environ)
-        if request.path.startswith("/_stage/"):
+        if request.path.startswith(f"{self.prefix}/_stage/"):
             return self._staged(request).send(start_response, compressed=False)
         with self._counting:
             self.in_flight += 1

@@ -35,14 +35,13 @@ SETTINGS = {"clamp", "down", "delay_seconds", "log_page_size"}
 
 
 def staged(fake: FakeAirflow, request: Request) -> Answer:
-    verb = request.path.removeprefix("/_stage/")
+    verb = request.path.rpartition("/")[2]
     order = request.body or {}
     args, kwargs = order.get("args", []), dict(order.get("kwargs", {}))
     try:
         if verb == "requests":
-            return Answer(
-                200, {"requests": [dataclasses.asdict(one) for one in fake.requests], "peak": fake.peak_in_flight}
-            )
+            recorded = [dataclasses.asdict(one) for one in fake.requests]
+            return Answer(200, {"requests": recorded, "in_flight": fake.in_flight, "peak": fake.peak_in_flight})
         if verb == "advance":
             fake.clock.advance(*args)
             return Answer(200, {"result": None})
@@ -103,6 +102,10 @@ class RemoteFake:
     def requests(self) -> list[Recorded]:
         answer = self._post("requests", [], {})
         return [Recorded(**one | {"query": [tuple(pair) for pair in one["query"]]}) for one in answer["requests"]]
+
+    @property
+    def in_flight(self) -> int:
+        return int(self._post("requests", [], {})["in_flight"])
 
     @property
     def peak_in_flight(self) -> int:
