@@ -61,6 +61,7 @@ class Demo:
     def run(self) -> int:
         try:
             self.start()
+            self.say("ready")
             print(self.banner(), flush=True)
             failure = self.watch()
             print(f"\n{failure}", file=sys.stderr)
@@ -92,14 +93,11 @@ class Demo:
             self.panel.wait_until_mirrored(SERVER, dag_id, run_id)
 
     def fill_panel(self) -> None:
-        for name, password in self.passwords.items():
-            self.panel.manage("create_user", name, "--groups", name, "--password-stdin", secret=password)
-        self.panel.token = self.api_token()
-        self.panel.manage(
-            *["add_server", SERVER, self.airflow.base_url, "--name", "Demo Airflow"],
-            *["--username", "op", "--password-stdin"],
-            secret=self.airflow.users["op"],
+        self.panel.python(
+            *["-m", "examples.demo.fill", SERVER, self.airflow.base_url, "op", *self.passwords],
+            secrets=[self.airflow.users["op"], *self.passwords.values()],
         )
+        self.panel.token = self.api_token()
 
     def api_token(self) -> str:
         """The one of the last start, as long as the panel's database still knows it."""
@@ -109,7 +107,7 @@ class Demo:
             with contextlib.suppress(PanelFailed):
                 self.panel.get("/api/v1/servers/")
                 return self.panel.token
-        token = self.panel.manage("create_api_token", "admin").splitlines()[-1].strip()
+        token = self.panel.python("manage.py", "create_api_token", "admin").splitlines()[-1].strip()
         write_private(path, token)
         return token
 

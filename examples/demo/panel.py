@@ -9,6 +9,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -69,12 +70,11 @@ class Panel:
 
         self._poll(mirrored, f"mirror the run {run_id} of {dag_id}", timeout_seconds)
 
-    def manage(self, *arguments: str, secret: str = "") -> str:
-        """One manage.py command with a secret on its standard input; what it printed."""
-        command = [sys.executable, str(REPOSITORY / "manage.py"), *arguments]
+    def python(self, *arguments: str, secrets: Sequence[str] = ()) -> str:
+        """One command in the panel's environment, its secrets on standard input, one a line; what it printed."""
         done = subprocess.run(
-            command,
-            input=f"{secret}\n",
+            [sys.executable, *arguments],
+            input="".join(f"{secret}\n" for secret in secrets),
             env=self._environment,
             cwd=REPOSITORY,
             capture_output=True,
@@ -82,7 +82,7 @@ class Panel:
             check=False,
         )
         if done.returncode != 0:
-            raise PanelFailed(f"`manage.py {arguments[0]}` failed:\n{done.stdout}{done.stderr}")
+            raise PanelFailed(f"`python {' '.join(arguments)}` failed:\n{done.stdout}{done.stderr}")
         return done.stdout
 
     def get(self, path: str) -> Any:

@@ -5,13 +5,13 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from examples.demo.airflow import REPOSITORY, AirflowFailed, AirflowStandalone
 from tests.live.airflow_server import DAGS, VENV, make_environment
+from tests.live.processes import assert_all_gone, processes_below
 
 PORT = 18170
 STARTS_AND_WAITS = """
@@ -38,27 +38,6 @@ def wait_for_line(process: "subprocess.Popen[str]", beginning: str) -> str:
         if line.startswith(beginning):
             return line
     raise AssertionError(f"it ended without {beginning!r}")
-
-
-def processes_below(pid: int) -> set[int]:
-    table = subprocess.run(["ps", "-eo", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
-    parents = dict(tuple(map(int, line.split())) for line in table.splitlines())
-    below = {pid}
-    while more := {child for child, parent in parents.items() if parent in below} - below:
-        below |= more
-    return below - {pid}
-
-
-def running(pid: int) -> bool:
-    state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout
-    return bool(state.strip()) and not state.startswith("Z")
-
-
-def assert_all_gone(pids: set[int]) -> None:
-    deadline = time.monotonic() + 30
-    while left := {pid for pid in pids if running(pid)}:
-        assert time.monotonic() < deadline, f"still running: {left}"
-        time.sleep(0.2)
 
 
 @pytest.fixture(autouse=True)
