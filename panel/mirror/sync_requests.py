@@ -51,10 +51,10 @@ def request_sync(*, server: Server, dag_id: str, run_id: str, task_id: str) -> S
     return request
 
 
-def wait_for_answer(*, request: SyncRequest, seconds: float = WAIT_SECONDS) -> SyncRequest:
-    """The request once it is answered, or as it stands after so many seconds, or at once where too many wait."""
+def wait_for_answer(*, request: SyncRequest) -> SyncRequest:
+    """The request once it is answered, or as it stands after WAIT_SECONDS, or at once where too many wait."""
     with _waiting() as may_wait:
-        ends_at = time.monotonic() + (seconds if may_wait else 0)
+        ends_at = time.monotonic() + (WAIT_SECONDS if may_wait else 0)
         while request.state == SyncRequest.State.PENDING and time.monotonic() < ends_at:
             time.sleep(POLL_SECONDS)
             request.refresh_from_db()

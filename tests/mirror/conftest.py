@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,8 +12,10 @@ from celery import current_app
 from django.db.models import F
 
 import panel.mirror.tasks  # noqa: F401 - registers the tasks
+from panel.airflow import Airflow
 from panel.mirror.models import Dag, DagRun, MappedTask, ServerMirror, SyncRequest
 from panel.mirror.sweeps import sweep
+from panel.servers.client import open_client
 from panel.servers.models import Server
 from tests.fakes.airflow import FakeAirflow, Task
 
@@ -33,15 +36,23 @@ class Worker:
 
     def __init__(self, woken: list[tuple[str, tuple[Any, ...]]]) -> None:
         self._woken = woken
+        self.done: list[str] = []
 
     def work(self) -> int:
         done = 0
         while mine := [entry for entry in self._woken if entry[0].startswith("mirror.")]:
             self._woken.remove(mine[0])
+            self.done.append(mine[0][0])
             current_app.tasks[mine[0][0]](*mine[0][1])
             done += 1
             assert done < 500, "the mirror wakes itself without end"
         return done
+
+    def done_by(self, act: Callable[[], object]) -> list[str]:
+        """The names of what is done while ``act`` goes on."""
+        before = len(self.done)
+        act()
+        return self.done[before:]
 
     def beat(self, times: int = 1) -> None:
         for _ in range(times):
@@ -49,15 +60,21 @@ class Worker:
             self.work()
 
 
+@pytest.fixture(autouse=True)
+def _no_pauses(monkeypatch) -> None:
+    """The client repeats reads without waiting in between."""
+    monkeypatch.setattr("panel.airflow.transport.BACKOFF_SECONDS", (0.0, 0.0))
+
+
 @pytest.fixture
-def worker(woken, transactional_wake) -> Worker:
+def worker(woken) -> Worker:
     return Worker(woken)
 
 
-@pytest.fixture
-def transactional_wake(monkeypatch) -> None:
+@pytest.fixture(autouse=True)
+def _no_commit_to_wait_for(monkeypatch) -> None:
     """Tests run inside a transaction that never commits: what waits for the commit is sent at once."""
-    monkeypatch.setattr("panel.wake.transaction.on_commit", lambda send: send())
+    monkeypatch.setattr("panel.wake.transaction", SimpleNamespace(on_commit=lambda send: send()))
 
 
 @pytest.fixture
@@ -69,6 +86,13 @@ def later() -> Callable[[float], None]:
             model.objects.update(**{name: F(name) - timedelta(seconds=seconds) for name in names})
 
     return pass_time
+
+
+@pytest.fixture
+def airflow(server) -> Iterator[Airflow]:
+    """Somebody else at Airflow's own API: clears, marks, notes."""
+    with open_client(server) as client:
+        yield client
 
 
 @pytest.fixture
@@ -93,7 +117,7 @@ def mapped(etl, server, worker) -> Callable[..., MappedTask]:
         etl.add_run("etl", run_id, **run)
         if count is not None:
             etl.expand("etl", run_id, "work", count)
-        worker.beat()
+        worker.beat(2)
         return MappedTask.objects.select_related("run__dag__server").get(run__run_id=run_id, task_id="work")
 
     return make

@@ -1,0 +1,119 @@
+"""Why instances failed: read from the log once a try, newest first, within bounds."""
+
+from __future__ import annotations
+
+import pytest
+
+from panel.mirror import selectors
+from panel.mirror.models import Instance, MappedTask
+from panel.mirror.sync import errors
+
+pytestmark = pytest.mark.django_db
+
+
+def texts(task: MappedTask) -> list[tuple[str, str]]:
+    found = Instance.objects.filter(mapped_task=task).order_by("map_index")
+    return list(found.values_list("error_type", "error_message"))
+
+
+def log_reads(fake) -> int:
+    return len(fake.calls("GET", "/logs/"))
+
+
+def test_failures_that_agree_form_a_group(etl, mapped, sync):
+    task = mapped(4)
+    etl.finish("etl", "r1", "work", 0, error=("ConnectionError", "host 10.0.0.1:5432 refused after 30 ms"))
+    etl.finish("etl", "r1", "work", 1, error=("ConnectionError", "host 10.0.0.2:5432 refused after 31 ms"))
+    etl.finish("etl", "r1", "work", 2, error=("KeyError", "'name'"))
+    etl.finish("etl", "r1", "work", 3, result={"status": "failed", "error": "no rows in part 3"})
+    groups = selectors.error_groups(sync(task))
+    assert [(group.outcome, group.error_type, group.message, str(group.indices)) for group in groups] == [
+        ("hard_failure", "ConnectionError", "host <ip>:<n> refused after <n> ms", "0-1"),
+        ("hard_failure", "KeyError", "'name'", "2"),
+        ("soft_failure", "", "no rows in part <n>", "3"),
+    ]
+
+
+def test_each_error_is_read_once_a_try(etl, mapped, sync, airflow):
+    task = mapped(2)
+    etl.finish("etl", "r1", "work", 0, error=("ValueError", "first"))
+    sync(task)
+    sync(task, full=True)
+    assert log_reads(etl) == 1
+    airflow.instances.clear("etl", "r1", [("work", 0)], dry_run=False)
+    etl.finish("etl", "r1", "work", 0, error=("ValueError", "second"))
+    assert texts(sync(task))[0] == ("ValueError", "second")
+    assert log_reads(etl) == 2
+
+
+def test_a_try_that_will_be_repeated_shows_its_error_but_is_no_failure_yet(etl, mapped, sync):
+    task = mapped(1)
+    etl.finish("etl", "r1", "work", 0, "up_for_retry", error=("ValueError", "boom"))
+    task = sync(task)
+    assert texts(task) == [("ValueError", "boom")]
+    assert (task.counts, selectors.error_groups(task)) == ({"retrying": 1}, [])
+
+
+def test_a_pass_reads_the_newest_and_the_next_goes_on(etl, mapped, sync, worker, monkeypatch):
+    monkeypatch.setattr(errors, "CALLS_A_PASS", 3)
+    task = mapped(5)
+    for index in range(5):
+        etl.finish("etl", "r1", "work", index, error=("ValueError", f"boom {index}"))
+    task = sync(task)
+    assert [message for _, message in texts(task)] == ["", "", "boom 2", "boom 3", "boom 4"]
+    assert task.complete  # state and results are
+    worker.work()
+    assert [message for _, message in texts(task)] == [f"boom {index}" for index in range(5)]
+    assert log_reads(etl) == 5
+
+
+def test_a_log_without_an_error_is_not_asked_for_again(etl, mapped, sync):
+    task = mapped(2)
+    etl.finish("etl", "r1", "work", 0, "failed")
+    etl.set_log("etl", "r1", "work", 0, 1, [])
+    etl.finish("etl", "r1", "work", 1, "failed")
+    etl.set_log("etl", "r1", "work", 1, 1, [{"event": "Killed\x00 by signal 9", "level": "error"}])
+    task = sync(task)
+    assert texts(task) == [("", ""), ("", "Killed by signal 9")]
+    sync(task)
+    assert log_reads(etl) == 2
+
+
+def test_logs_that_may_not_be_read_leave_the_failures_without_a_text(etl, mapped, sync):
+    task = mapped(5)
+    for index in range(5):
+        etl.finish("etl", "r1", "work", index, error=("ValueError", "boom"))
+    etl.forbid("logs")
+    etl.forget_requests()
+    task = sync(task)
+    assert (task.counts, task.last_error, log_reads(etl)) == ({"hard_failure": 5}, "", 1)
+    assert [group.count for group in selectors.error_groups(task)] == [5]
+
+
+def test_one_log_that_cannot_be_read_does_not_hold_up_the_others(etl, mapped, sync):
+    task = mapped(3)
+    for index in range(3):
+        etl.finish("etl", "r1", "work", index, error=("ValueError", "boom"))
+    etl.fail_next(path="/logs/2", hang=60)
+    etl.fail_next(path="/logs/", hang=60)
+    task = sync(task)
+    assert sorted(texts(task)) == [("", ""), ("ValueError", "boom"), ("ValueError", "boom")]
+    assert task.last_error == ""
+
+
+def test_when_no_log_can_be_read_the_rest_is_known_and_the_next_pass_tries_again(etl, mapped, sync):
+    task = mapped(4)
+    for index in range(4):
+        etl.finish("etl", "r1", "work", index, error=("ValueError", "boom"))
+    etl.fail_next(path="/logs/", hang=60, times=3)
+    task = sync(task)
+    assert (task.counts, task.last_error_code) == ({"hard_failure": 4}, "airflow_timed_out")
+    assert texts(sync(task)) == [("ValueError", "boom")] * 4
+
+
+def test_markup_and_length_of_a_message_are_airflows_business(etl, mapped, sync):
+    task = mapped(1)
+    etl.finish("etl", "r1", "work", 0, error=("X" * 300, "<script>alert(1)</script>" + "y" * 9_000))
+    error_type, message = texts(sync(task))[0]
+    assert (len(error_type), len(message)) == (200, 4_000)
+    assert message.startswith("<script>")
