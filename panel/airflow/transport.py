@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import lru_cache
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any, Final, Literal, TypeVar
 from urllib.parse import urlencode, urlsplit
@@ -71,7 +72,9 @@ def open_http(limits: Limits, ca_pem: str, transport: httpx.BaseTransport | None
     return client
 
 
+@lru_cache(maxsize=32)
 def _trust(ca_pem: str) -> ssl.SSLContext:
+    """Kept between clients: reading the system's certificates takes 20 ms."""
     context = ssl.create_default_context()
     if ca_pem:
         try:
