@@ -67,7 +67,7 @@ def revision_of_tasks(tasks: Iterable[MappedTask]) -> str:
 # ── Home ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 @dataclass(frozen=True, slots=True)
 class Home:
-    """``synced_at`` is the age of the oldest server's data; ``None`` where one was never read."""
+    """``synced_at`` is that of the oldest data among the servers that can be reached."""
 
     servers: list[Server]
     active: list[TaskLine]
@@ -80,9 +80,13 @@ class Home:
         return revision(revision_of_tasks(tasks), health)
 
     @property
+    def unreachable(self) -> list[Server]:
+        return [server for server in self.servers if server.healthy is False]
+
+    @property
     def synced_at(self) -> datetime | None:
-        ages = [synced_at_of(server) for server in self.servers]
-        known = [age for age in ages if age is not None]
+        reachable = [server for server in self.servers if server.healthy is not False] or self.servers
+        known = [age for server in reachable if (age := synced_at_of(server)) is not None]
         return min(known) if known else None
 
 

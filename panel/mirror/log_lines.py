@@ -54,7 +54,7 @@ class Group:
 
 
 def fold(entries: Iterable[LogEntry], *, level: str = "") -> list[Line | Group]:
-    """Lines and groups in order. With a ``level`` only lines of that level and worse, and no empty groups."""
+    """Lines and groups in order. With a ``level`` only lines of that level and worse; no empty groups."""
     least = LEVELS.get(level, 0)
     folded: list[Line | Group] = []
     group: Group | None = None
@@ -66,7 +66,7 @@ def fold(entries: Iterable[LogEntry], *, level: str = "") -> list[Line | Group]:
             group = None
         elif line.severity >= least:
             (group.lines if group is not None else folded).append(line)
-    return [entry for entry in folded if not least or not isinstance(entry, Group) or entry.lines]
+    return [entry for entry in folded if not isinstance(entry, Group) or entry.lines]
 
 
 def _lines(entries: Iterable[LogEntry]) -> Iterator[Line]:

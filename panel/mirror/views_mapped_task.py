@@ -43,6 +43,7 @@ def mapped_task_detail(request: HttpRequest, slug: str, dag_id: str, run_id: str
             "chips": task_page.chips(listed),
             "filters": {name: request.GET.get(name, "") for name in NAMES},
             "matching_query": task_page.matching_query(listed),
+        "poll_query": _poll_query(request, _version(task), listed.shown),
         }
     )
     status = listed.problem.http_status if listed.problem else 200
@@ -66,7 +67,7 @@ def _news(request: HttpRequest, task: MappedTask) -> HttpResponse:
     version = _version(task)
     if request.GET["v"] == version:
         return HttpResponse(status=204)
-    context = _head(task)
+    context = _head(task) | {"poll_query": _poll_query(request, version, request.GET.get("shown", ""))}
     if request.GET["v"].partition(".")[0] != version.partition(".")[0]:
         listed = task_page.listing(task, request.GET)
         try:
@@ -76,6 +77,15 @@ def _news(request: HttpRequest, task: MappedTask) -> HttpResponse:
         context |= _groups(task)
         context |= {"changed": True, "listed": listed, "tiles": task_page.tiles(task, listed), "rows": rows}
     return render(request, f"{TEMPLATE}#news", context)
+
+
+def _poll_query(request: HttpRequest, version: str, shown: str) -> str:
+    """What the poller asks with: the list's own filters, the rows it shows, the version it has."""
+    query = request.GET.copy()
+    query.pop("cursor", None)
+    query["shown"] = shown
+    query["v"] = version
+    return query.urlencode()
 
 
 def _version(task: MappedTask) -> str:
@@ -92,7 +102,6 @@ def _head(task: MappedTask) -> dict[str, Any]:
         "dag": run.dag,
         "server": run.dag.server,
         "live": boards.is_live(task),
-        "version": _version(task),
         "done_share": boards.done_share(task.counts, task.total),
         "failures": sum(task.counts.get(outcome, 0) for outcome in FAILURES),
         "failures_query": task_page.failures_query(),
