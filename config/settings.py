@@ -6,6 +6,7 @@ Production refuses to start on an unsafe or missing setting, naming it.
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -231,6 +232,9 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
 }
 
 # ── REST API ─────────────────────────────────────────────────────────────────────────────────────────────────────
+MAPBOARD_API_RATE: str = env.str("MAPBOARD_API_RATE", "1200/min")
+if not re.fullmatch(r"[1-9]\d*/(sec|min|hour|day)", MAPBOARD_API_RATE):
+    raise ImproperlyConfigured("MAPBOARD_API_RATE must look like 1200/min: a number, then sec, min, hour or day.")
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
         "panel.api.authentication.BearerTokenAuthentication",
@@ -242,7 +246,7 @@ REST_FRAMEWORK = {
     "DEFAULT_PAGINATION_CLASS": "panel.api.pagination.KeysetPagination",
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "DEFAULT_THROTTLE_CLASSES": ["rest_framework.throttling.UserRateThrottle"],
-    "DEFAULT_THROTTLE_RATES": {"user": env.str("MAPBOARD_API_RATE", "1200/min")},
+    "DEFAULT_THROTTLE_RATES": {"user": MAPBOARD_API_RATE},
     "EXCEPTION_HANDLER": "panel.api.errors.exception_handler",
     "URL_FORMAT_OVERRIDE": None,
     "PAGE_SIZE": 100,
@@ -269,6 +273,8 @@ AIRFLOW_MAX_IN_FLIGHT: int = env.int("AIRFLOW_MAX_IN_FLIGHT", 4)
 if not 1 <= AIRFLOW_MAX_IN_FLIGHT <= 8:
     raise ImproperlyConfigured("AIRFLOW_MAX_IN_FLIGHT must lie between 1 and 8: more stall an Airflow api-server.")
 AIRFLOW_TIMEOUT_SECONDS: float = env.float("AIRFLOW_TIMEOUT_SECONDS", 30.0)
+if not 1 <= AIRFLOW_TIMEOUT_SECONDS <= 600:
+    raise ImproperlyConfigured("AIRFLOW_TIMEOUT_SECONDS must lie between 1 and 600.")
 MIRROR_FRESH_SECONDS: float = env.float("MIRROR_FRESH_SECONDS", 4.0)
 MIRROR_RUNS_PER_DAG: int = env.int("MIRROR_RUNS_PER_DAG", 25)
 MIRROR_DAYS: int = env.int("MIRROR_DAYS", 30)

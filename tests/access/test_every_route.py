@@ -10,6 +10,7 @@ from uuid import UUID
 import pytest
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
+from django.urls.resolvers import RegexPattern
 
 from panel.access.actions import GRANTS, Action
 from panel.access.decorators import PUBLIC
@@ -19,6 +20,7 @@ SAMPLES: dict[str, Any] = {
     "SlugConverter": "no-such-server",
     "StringConverter": "nothing",
     "PathConverter": "nothing/at/all",
+    "AirflowIdConverter": "no:such+id~",
     "IntConverter": 7,
     "UUIDConverter": UUID("00000000-0000-4000-8000-000000000000"),
 }
@@ -48,8 +50,8 @@ def routes(patterns: list[URLPattern | URLResolver] | None = None, prefix: str =
         part = str(pattern.pattern)
         if isinstance(pattern, URLResolver):
             yield from routes(pattern.url_patterns, prefix + part)
-        elif "^" in part or not part:  # the answers to unknown addresses
-            yield Route("/api/nothing/" if "^" in part else prefix + part + "nothing/", pattern.callback)
+        elif isinstance(pattern.pattern, RegexPattern):  # the answers to unknown addresses of the API
+            yield Route("/api/nothing/" if part else f"{prefix}nothing/", pattern.callback)
         else:
             for name, converter in pattern.pattern.converters.items():
                 sample = str(SAMPLES[type(converter).__name__])

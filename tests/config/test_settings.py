@@ -64,6 +64,8 @@ def test_production_names_the_setting_that_is_missing(missing) -> None:
         ("MAPBOARD_ENV", "prod", "MAPBOARD_ENV must be"),
         ("AIRFLOW_MAX_IN_FLIGHT", "9", "AIRFLOW_MAX_IN_FLIGHT must lie between 1 and 8"),
         ("AIRFLOW_MAX_IN_FLIGHT", "many", "AIRFLOW_MAX_IN_FLIGHT"),
+        ("AIRFLOW_TIMEOUT_SECONDS", "0", "AIRFLOW_TIMEOUT_SECONDS must lie between"),
+        ("MAPBOARD_API_RATE", "plenty", "MAPBOARD_API_RATE must look like"),
     ],
 )
 def test_production_refuses_what_is_unsafe_or_unreadable_and_names_it(name, value, why) -> None:
