@@ -181,13 +181,9 @@ def field_of(name: str, param: Mapping[str, Any]) -> Field:
 
 
 def sections_of(fields: Sequence[Field]) -> list[Section]:
-    """The fields by section: in the order in which sections first appear, those without a section first."""
-    names = sorted({field.section for field in fields}, key=lambda name: (name != "", _first(fields, name)))
+    """The fields by section, in the order in which sections first appear."""
+    names = dict.fromkeys(field.section for field in fields)
     return [Section(name, tuple(field for field in fields if field.section == name)) for name in names]
-
-
-def _first(fields: Sequence[Field], section: str) -> int:
-    return next(place for place, field in enumerate(fields) if field.section == section)
 
 
 def _kind(default: Any, schema: Schema) -> Kind:

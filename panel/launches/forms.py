@@ -149,11 +149,11 @@ class LaunchForm:
 
     @cached_property
     def sections(self) -> list[tuple[str, list[Control]]]:
-        controls = {one.name: self._control(one) for one in self.fields}
-        wrong = next((control for control in controls.values() if control.errors), None)
+        found = [(one.title, [self._control(field) for field in one.fields]) for one in sections_of(self.fields)]
+        wrong = next((control for _title, controls in found for control in controls if control.errors), None)
         if wrong is not None:
             wrong.focus = True
-        return [(section.title, [controls[one.name] for one in section.fields]) for section in sections_of(self.fields)]
+        return found
 
     @property
     def wrong_controls(self) -> list[Control]:

@@ -89,6 +89,13 @@ class Launch(models.Model):
         return run_url(DagRun(dag=dag, run_id=self.dag_run_id))
 
     @property
+    def seconds(self) -> float | None:
+        """How long the run took; ``None`` while it has not ended."""
+        if self.started_at is None or self.finished_at is None:
+            return None
+        return (self.finished_at - self.started_at).total_seconds()
+
+    @property
     def has_run(self) -> bool:
         """Whether Airflow is known to hold the run."""
         return self.state in RUN_STATES

@@ -118,11 +118,11 @@ def test_titles_helps_and_sections():
     assert made(1, {}, name="bare").title == "bare"
 
 
-def test_sections_keep_the_order_of_the_dag_and_begin_with_what_has_none():
+def test_sections_come_in_the_order_of_the_dag():
     params = [("a", "B"), ("b", ""), ("c", "A"), ("d", "B")]
     fields = fields_of([(name, {"value": 1, "schema": {"section": section}}) for name, section in params])
     found = [(section.title, [field.name for field in section.fields]) for section in sections_of(fields)]
-    assert found == [("", ["b"]), ("B", ["a", "d"]), ("A", ["c"])]
+    assert found == [("B", ["a", "d"]), ("", ["b"]), ("A", ["c"])]
 
 
 def test_odd_names_become_safe_and_different_ids():
