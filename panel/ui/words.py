@@ -19,7 +19,7 @@ def duration_words(seconds: float | timedelta | None) -> str:
     if value < 0.9995:
         return _spaced(_("%d ms") % round(value * 1000))
     if value < 9.95:
-        return _spaced(_("%s s") % number_format(value, 1))
+        return _spaced(_("%s s") % number_format(round(value, 1), 1))
     return _spaced(_whole_seconds(round(value)))
 
 
@@ -70,7 +70,7 @@ def percent_words(rate: float | None) -> str:
         return f"{percent:.0f}%"
     if percent < 0.1:
         return "<" + number_format(0.1, 1) + "%"
-    return number_format(min(percent, 99.9), 1) + "%"
+    return number_format(min(round(percent, 1), 99.9), 1) + "%"
 
 
 def cut_in_the_middle(text: str, length: int) -> str:
