@@ -18,6 +18,7 @@ from django.core.management.utils import get_random_secret_key
 from django.utils.translation import gettext_lazy as _
 
 from config.environment import PRODUCTION, encryption_keys, env, kept_secret, private_directory
+from panel.domain.outcomes import Outcome
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -262,6 +263,7 @@ SPECTACULAR_SETTINGS = {
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_PERMISSIONS": ["panel.api.permissions.ActionPermission"],
     "SCHEMA_PATH_PREFIX": "/api/v1",
+    "ENUM_NAME_OVERRIDES": {"OutcomeEnum": [outcome.value for outcome in Outcome]},
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "panel.api.schema.document_errors",

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from importlib.util import find_spec
-from typing import Final
+from django.urls import include, path, re_path
 
-from django.urls import URLPattern, URLResolver, include, path, re_path
-
+from panel.access.api_urls import urlpatterns as access
 from panel.api.views import Docs, Schema, UnknownAddress
+from panel.launches.api_urls import urlpatterns as launches
+from panel.mirror.api_urls import urlpatterns as mirror
+from panel.retries.api_urls import urlpatterns as retries
+from panel.servers.api_urls import urlpatterns as servers
 
 app_name = "api"
 
-ROOMS: Final = ("servers", "mirror", "retries", "launches", "access")
-
-urlpatterns: list[URLPattern | URLResolver] = [
-    *(
-        path("", include(import_module(f"panel.{room}.api_urls").urlpatterns))
-        for room in ROOMS
-        if find_spec(f"panel.{room}.api_urls")
-    ),
+urlpatterns = [
+    *(path("", include(room)) for room in (servers, mirror, retries, launches, access)),
     path("schema/", Schema.as_view(), name="schema"),
     path("docs/", Docs.as_view(), name="docs"),
     re_path(r"", UnknownAddress.as_view(), name="unknown"),
