@@ -65,7 +65,10 @@ class InstancesNamespace:
     def count(self, dag_id: str, run_id: str, task_id: str) -> int:
         """How many mapped instances (map_index >= 0) there are, removed ones included; 0 before expansion."""
         address = path(API, "dags", dag_id, "dagRuns", run_id, "taskInstances", task_id, "listMapped")
-        return self._transport.read(address, _Instances, [("limit", 0)]).total_entries
+        total = self._transport.read(address, _Instances, [("limit", 0)]).total_entries
+        if total is None:
+            raise errors.BadPayload("Airflow did not say how many instances there are.")
+        return total
 
     def get(self, dag_id: str, run_id: str, task_id: str, map_index: int = -1) -> TaskInstance:
         return self._transport.read(_address(dag_id, run_id, task_id, map_index), TaskInstance)

@@ -25,7 +25,8 @@ class Page(msgspec.Struct, Generic[Row]):
     """One page. Airflow names the rows after the resource, so each list renames them in a class of its own."""
 
     rows: list[Row]
-    total_entries: int = 0
+    total_entries: int | None = None
+    """``None`` in cursor pages of 3.2."""
     next_cursor: str | None = None
 
 
@@ -93,6 +94,6 @@ def _collected(
         rows |= {key(row): row for row in answer.rows}
         offset += len(answer.rows)
         # A page without anything new ends it too: a server that ignores ``offset`` must not hold us for ever.
-        done = offset >= answer.total_entries or len(rows) == before
+        done = len(rows) == before or (answer.total_entries is not None and offset >= answer.total_entries)
         if done or (most is not None and len(rows) >= most) or (until is not None and any(map(until, answer.rows))):
             return list(rows.values())[:most]

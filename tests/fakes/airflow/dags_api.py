@@ -30,8 +30,7 @@ def add_routes(routes: Routes, fake: FakeAirflow) -> None:
     routes.add("GET", "/api/v2/dags/{dag_id}/details", api.details)
     routes.add("GET", "/api/v2/dags/{dag_id}/tasks", api.tasks)
     routes.add("GET", "/api/v2/importErrors", api.import_errors)
-    if fake.numbers >= (3, 1, 0):
-        routes.add("GET", "/ui/grid/structure/{dag_id}", api.structure)
+    routes.add("GET", "/ui/grid/structure/{dag_id}", api.structure)
 
 
 class DagsApi:

@@ -139,7 +139,8 @@ class InstancesApi:
         order = request.all("order_by") or ["map_index"]
         rows = lists.ordered(rows, [*order, "id"], _value, ORDERS)
         if cursors and request.get("cursor") is not None and self.fake.numbers >= (3, 2, 2):
-            return lists.cursor_page(request, "task_instances", rows, self._shown, self.fake.clamp)
+            total = self.fake.numbers >= (3, 3, 0)
+            return lists.cursor_page(request, "task_instances", rows, self._shown, self.fake.clamp, total=total)
         return lists.page(request, "task_instances", rows, self._shown, self.fake.clamp, **lists.NO_CURSORS)
 
     def _filtered(self, request: Request, rows: list[Instance]) -> list[Instance]:

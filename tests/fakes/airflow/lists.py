@@ -42,8 +42,10 @@ def page(request: Request, name: str, rows: Sequence[Row], shown: Shown[Row], cl
     return Answer(200, {name: [shown(row) for row in chosen], "total_entries": len(rows), **more})
 
 
-def cursor_page(request: Request, name: str, rows: Sequence[Row], shown: Shown[Row], clamp: int | None) -> Answer:
-    """``cursor``: empty for the first page, then what ``next_cursor`` said."""
+def cursor_page(
+    request: Request, name: str, rows: Sequence[Row], shown: Shown[Row], clamp: int | None, *, total: bool
+) -> Answer:
+    """``cursor``: empty for the first page, then what ``next_cursor`` said. 3.2 gives no ``total`` with it."""
     limit = max(1, min(request.integer("limit", 50), clamp or 10**9))
     cursor = request.get("cursor") or ""
     try:
@@ -52,5 +54,8 @@ def cursor_page(request: Request, name: str, rows: Sequence[Row], shown: Shown[R
         raise refuse(400, "Invalid cursor token") from None
     more = start + limit < len(rows)
     token = base64.urlsafe_b64encode(f"after:{start + limit}".encode()).decode() if more else None
-    answer = {name: [shown(row) for row in rows[start : start + limit]], "total_entries": min(len(rows), 50_000)}
+    answer = {
+        name: [shown(row) for row in rows[start : start + limit]],
+        "total_entries": min(len(rows), 50_000) if total else None,
+    }
     return Answer(200, answer | {"total_entries_limit": 50_000, "next_cursor": token, "previous_cursor": None})
