@@ -53,8 +53,8 @@ class DagsNamespace:
     def mapped_task_ids(self, dag_id: str) -> builtins.list[str]:
         """The tasks that expand over map_index, those inside mapped task groups included, upstream first.
 
-        From ``/tasks`` and, for the groups, from the private ``/ui/grid/structure`` (seen in 3.0.6 to 3.3.2); where that is missing or
-        not allowed, ``/tasks`` alone.
+        From ``/tasks`` and, for the groups, from the private ``/ui/grid/structure`` (seen in 3.0.6 to 3.3.2); where
+        that is missing or not allowed, ``/tasks`` alone.
         """
         tasks = self.tasks(dag_id)
         known = {task.task_id for task in tasks}
