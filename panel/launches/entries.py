@@ -122,6 +122,8 @@ def _read_choice(field: Field, entry: Entry) -> Any:
 
 def _read_choices(field: Field, entry: Entry) -> list[Any]:
     chosen = [choice.value for choice in field.choices if choice.token in entry.tokens]
+    if field.required and not entry.tokens:
+        raise Unreadable(_("Choose at least one."))
     if len(chosen) != len(entry.tokens):
         raise Unreadable(_("This is not one of the choices."))
     return chosen
@@ -130,6 +132,8 @@ def _read_choices(field: Field, entry: Entry) -> list[Any]:
 def _read_lines(field: Field, entry: Entry) -> list[Any]:
     """One item a line; lines without anything on them are left out."""
     lines = [line for line in entry.text.split("\n") if line.strip()]
+    if field.required and not lines:
+        raise Unreadable(_("Fill this in."))
     return [_number_on_line(line) for line in lines] if field.kind is Kind.NUMBERS else lines
 
 

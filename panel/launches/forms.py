@@ -46,6 +46,11 @@ class Control:
         return f"launches/controls.html#{_PARTIALS.get(kind, 'line')}"
 
     @property
+    def is_required(self) -> bool:
+        """Whether the person has to enter something."""
+        return self.field.required and self.field.kind is not Kind.CONST
+
+    @property
     def is_tick(self) -> bool:
         """A single checkbox, which carries its own label."""
         return self.field.kind is Kind.BOOLEAN and not (self.field.required or self.field.nullable)

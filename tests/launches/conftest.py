@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import deepcopy
 from datetime import timedelta
 from typing import Any
 
@@ -38,7 +39,7 @@ DEPLOY_PARAMS: dict[str, Any] = {
 def deploy_dag(server, fake_airflow):
     """The Dag "deploy" on the fake Airflow: it needs a version, and maps over regions."""
     tasks = [Task("deploy_region", is_mapped=True, downstream=["check"]), Task("check", trigger_rule="all_done")]
-    return fake_airflow.add_dag("deploy", params=DEPLOY_PARAMS, tasks=tasks)
+    return fake_airflow.add_dag("deploy", params=deepcopy(DEPLOY_PARAMS), tasks=tasks)
 
 
 @pytest.fixture

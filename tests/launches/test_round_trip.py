@@ -147,6 +147,8 @@ def test_the_order_of_keys_survives(enter):
     [
         (None, S(type="string"), {"": ""}, "Fill this in"),
         (None, S(type="string"), {}, "Fill this in"),
+        (None, S(type="array", items={"type": "string"}), {"": " \n"}, "Fill this in"),
+        (None, S(type="array", examples=["a"]), {}, "Choose at least one"),
         ("x", S(type="string", minLength=2), {"": "a"}, "at least 2 characters"),
         ("x", S(type="string", pattern="^v"), {"": "1"}, "must match"),
         (5, S(type="integer"), {"": "five"}, "whole number"),
