@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, Q, QuerySet, prefetch_related_objects
 from django.utils import timezone
 
 from panel.domain.error_groups import masked
 from panel.domain.index_expression import IndexExpression
-from panel.domain.outcomes import Outcome
-from panel.retries.models import RetryItem, RetryJob, RetryTarget
-from panel.retries.states import OPEN_ITEMS, SETTLED_ITEMS, ItemState
-
-INDICES_A_QUERY = 500
-"""SQLite takes a bounded number of values in one query."""
+from panel.retries.models import RetryChunk, RetryItem, RetryJob, RetryTarget
+from panel.retries.states import OPEN_ITEMS, SETTLED_ITEMS, ChunkKind, ChunkState, ItemState
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,19 +83,6 @@ def open_elsewhere(mapped_task_id: UUID, indices: Iterable[int] | None = None) -
     return {row.map_index: row.job for row in rows if wanted is None or row.map_index in wanted}
 
 
-def indices_by_state(of: RetryJob) -> dict[str, dict[str, IndexExpression]]:
-    """``{task_id: {state: indices}}`` of a job."""
-    found: dict[str, dict[str, list[int]]] = {}
-    for task_id, state, index in RetryItem.objects.filter(job=of).values_list("target__task_id", "state", "map_index"):
-        found.setdefault(task_id, {}).setdefault(state, []).append(index)
-    return {
-        task_id: {
-            state: IndexExpression.of(index for index in indices if index >= 0) for state, indices in states.items()
-        }
-        for task_id, states in found.items()
-    }
-
-
 def reasons(of: RetryJob) -> list[tuple[str, str, int]]:
     """``(state, why, count)`` of the items that have a reason, the most frequent first."""
     rows = RetryItem.objects.filter(job=of).exclude(why="").values("state", "why").annotate(count=Count("pk"))
@@ -128,15 +110,22 @@ def failures_again(of: RetryJob) -> list[FailureAgain]:
     return sorted(found, key=lambda group: -group.count)
 
 
-def settled_since(of: RetryJob) -> list[datetime]:
-    """When the settled items of a job settled, oldest first."""
-    rows = RetryItem.objects.filter(job=of, state__in=SETTLED_ITEMS).exclude(settled_at=None)
-    return [moment for moment in rows.order_by("settled_at").values_list("settled_at", flat=True) if moment]
+def with_targets(several: Collection[RetryJob]) -> None:
+    """Load runs and targets of these jobs at once; ``job.runs.all()`` and ``run.targets.all()`` then cost nothing."""
+    prefetch_related_objects(list(several), "runs__targets")
 
 
-def total_by_outcome_before(of: RetryJob) -> dict[str, int]:
-    rows = Counter(RetryItem.objects.filter(job=of).values_list("outcome_before", flat=True))
-    return {outcome.value: rows[outcome.value] for outcome in Outcome if rows[outcome.value]}
+def settled_counts(of: RetryJob) -> tuple[int, int]:
+    """How many of the sent items have a result, and how many were sent."""
+    sent = RetryItem.objects.filter(job=of).exclude(sent_at=None)
+    return sent.filter(state__in=SETTLED_ITEMS).count(), sent.count()
+
+
+def restarted_downstream(of: RetryJob) -> datetime | None:
+    """When the tasks downstream were last started again."""
+    chunks = RetryChunk.objects.filter(run__job=of, kind=ChunkKind.DOWNSTREAM, state=ChunkState.SENT)
+    last = chunks.order_by("-sent_at").first()
+    return last.sent_at if last else None
 
 
 def _words(outcome: str) -> str:

@@ -1,4 +1,13 @@
-from django.urls import URLPattern, URLResolver
+from django.urls import path
+
+from panel.retries import views
 
 app_name = "retries"
-urlpatterns: list[URLPattern | URLResolver] = []
+urlpatterns = [
+    path("mapped-tasks/<uuid:mapped_task_id>/retry/", views.retry_panel, name="retry_panel"),
+    path("retry-jobs/", views.job_list, name="job_list"),
+    path("retry-jobs/<uuid:job_id>/", views.job_detail, name="job_detail"),
+    path("retry-jobs/<uuid:job_id>/pause/", views.job_pause, name="job_pause"),
+    path("retry-jobs/<uuid:job_id>/resume/", views.job_resume, name="job_resume"),
+    path("retry-jobs/<uuid:job_id>/cancel/", views.job_cancel, name="job_cancel"),
+]

@@ -30,7 +30,7 @@ def choose(mapped_tasks: Sequence[MappedTask], ask: Ask) -> tuple[Plan, list[Dra
             drafts[mapped_task.run_id] = Draft.of(mapped_task.run)
         draft = drafts[mapped_task.run_id]
         draft.choice.tasks.append(_choice(mapped_task, ask, draft))
-        unread += mapped_task.unread_results
+        unread += int(mapped_task.counts.get(Outcome.UNKNOWN_RESULT, 0))
         if ask.selection.indices:
             existing = frozenset(mirror.instances(mapped_task).values_list("map_index", flat=True))
             beyond = outside(ask.selection.indices, mapped_task.task_id, existing)

@@ -1,0 +1,72 @@
+"""The retry panel's form: why, how carefully, and what the preview showed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+from uuid import uuid4
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+from panel.retries.asks import LONGEST_KEY, MOST_CHUNKS_PER_MINUTE, Policy
+from panel.retries.models import LARGEST_CHUNK, LONGEST_REASON
+
+FIELD_OF_SERVICE: Final = {"canary_max_failure_rate": "canary_percent"}
+"""Where the form's field has another name than the service's argument."""
+
+
+class RetryForm(forms.Form):
+    """``without_downstream`` and ``include_settled`` change the preview; the rest goes with the request."""
+
+    reason = forms.CharField(
+        label=_("Reason"),
+        max_length=LONGEST_REASON,
+        help_text=_("Goes into Airflow's note, with your name."),
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
+    )
+    without_downstream = forms.BooleanField(label=_("Leave the tasks downstream as they are"), required=False)
+    include_settled = forms.BooleanField(label=_("Also retry what succeeded or was skipped"), required=False)
+    canary = forms.IntegerField(label=_("Retry so many first"), required=False, min_value=1)
+    canary_percent = forms.FloatField(
+        label=_("Go on if at most so many percent fail again"), required=False, min_value=0, max_value=100
+    )
+    chunk_size = forms.IntegerField(
+        label=_("Indices in one request"), required=False, min_value=1, max_value=LARGEST_CHUNK
+    )
+    chunks_per_minute = forms.FloatField(
+        label=_("Requests per minute"), required=False, min_value=0.01, max_value=MOST_CHUNKS_PER_MINUTE
+    )
+    idempotency_key = forms.CharField(max_length=LONGEST_KEY, widget=forms.HiddenInput, required=False)
+    plan_token = forms.CharField(max_length=1_000_000, widget=forms.HiddenInput, required=False)
+
+    def policy(self) -> Policy:
+        values = self.cleaned_data
+        percent = values.get("canary_percent")
+        return Policy(
+            chunk_size=values.get("chunk_size") or LARGEST_CHUNK,
+            chunks_per_minute=values.get("chunks_per_minute"),
+            canary=values.get("canary"),
+            canary_max_failure_rate=None if percent is None else percent / 100,
+        )
+
+    def renew(self, plan_token: str) -> None:
+        """Show this token, and a new key: the next press is a new wish."""
+        self.data = {**_plain(self.data), "plan_token": plan_token, "idempotency_key": str(uuid4())}
+
+    def add_problems(self, fields: Mapping[str, list[str]]) -> None:
+        for name, problems in fields.items():
+            field = FIELD_OF_SERVICE.get(name, name)
+            if field in self.fields and not self.fields[field].widget.is_hidden:
+                self.add_error(field, problems)
+
+
+def blank_form(given: Mapping[str, Any], plan_token: str) -> RetryForm:
+    """The form before it is sent: what was typed already stays while options change the preview."""
+    names = [name for name in RetryForm.base_fields if name not in {"plan_token", "idempotency_key"}]
+    initial = {name: given[name] for name in names if given.get(name)}
+    return RetryForm(initial=initial | {"plan_token": plan_token, "idempotency_key": str(uuid4())})
+
+
+def _plain(data: Any) -> dict[str, Any]:
+    return data.dict() if hasattr(data, "dict") else dict(data)

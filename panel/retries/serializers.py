@@ -1,0 +1,242 @@
+"""The shapes of retries in the REST API."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from panel.domain.index_expression import IndexExpression, MalformedIndexExpression
+from panel.domain.outcomes import Outcome
+from panel.domain.selection import TEXT_LENGTH, Selection
+from panel.retries import selectors
+from panel.retries.asks import LONGEST_KEY, MOST_MAPPED_TASKS, Ask, Policy
+from panel.retries.choice import by_error_group, by_outcome
+from panel.retries.models import LARGEST_CHUNK, RetryItem, RetryJob
+from panel.retries.report import closing_sentence
+from panel.retries.services import Preview
+from panel.retries.states import Action, ItemState
+from panel.strict import StrictSerializer
+
+
+class SelectionSerializer(StrictSerializer):
+    """Kinds combine by AND, values in one kind by OR; at least one kind must be given."""
+
+    outcomes = serializers.ListField(
+        child=serializers.ChoiceField(choices=[outcome.value for outcome in Outcome]), required=False, max_length=20
+    )
+    indices = serializers.CharField(required=False, allow_blank=True, help_text="An index expression: 3,17-40,55-")
+    error_groups = serializers.ListField(
+        child=serializers.RegexField(r"^[0-9a-f]{16}$"), required=False, max_length=1_000
+    )
+    label = serializers.CharField(  # type: ignore[assignment]  # the metaclass moves it out of Field.label's way
+        required=False, allow_blank=True, max_length=TEXT_LENGTH
+    )
+    try_number = serializers.IntegerField(required=False, allow_null=True, min_value=0, max_value=1_000_000)
+    q = serializers.CharField(required=False, allow_blank=True, max_length=TEXT_LENGTH)
+
+    def validate_indices(self, text: str) -> IndexExpression:
+        try:
+            return IndexExpression.parse(text)
+        except MalformedIndexExpression as error:
+            raise serializers.ValidationError(str(error)) from error
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if not selection_of(attrs):
+            raise serializers.ValidationError(_("Choose something: an empty selection would mean every index."))
+        return attrs
+
+
+def selection_of(values: dict[str, Any]) -> Selection:
+    return Selection(
+        outcomes=frozenset(Outcome(value) for value in values.get("outcomes", ())),
+        indices=values.get("indices", IndexExpression()),
+        error_groups=frozenset(values.get("error_groups", ())),
+        label=values.get("label", "").strip(),
+        try_number=values.get("try_number"),
+        q=values.get("q", "").strip(),
+    )
+
+
+class AskSerializer(StrictSerializer):
+    """Which instances, and what to do with them: ``mapped_task`` or ``mapped_tasks``, of one server."""
+
+    mapped_task = serializers.UUIDField(required=False)
+    mapped_tasks = serializers.ListField(
+        child=serializers.UUIDField(), required=False, allow_empty=False, max_length=MOST_MAPPED_TASKS
+    )
+    selection = SelectionSerializer()
+    action = serializers.ChoiceField(choices=Action.choices, required=False)
+    include_downstream = serializers.BooleanField(required=False)
+    include_settled = serializers.BooleanField(
+        required=False, help_text="Run succeeded and skipped indices again as well."
+    )
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if ("mapped_task" in attrs) == ("mapped_tasks" in attrs):
+            raise serializers.ValidationError({"mapped_task": _("Give either mapped_task or mapped_tasks.")})
+        return attrs
+
+    def ask(self) -> Ask:
+        values = self.validated_data
+        return Ask(
+            mapped_task_ids=tuple(values.get("mapped_tasks") or [values["mapped_task"]]),
+            selection=selection_of(values["selection"]),
+            action=Action(values.get("action", Action.RETRY)),
+            include_downstream=values.get("include_downstream", True),
+            include_settled=values.get("include_settled", False),
+        )
+
+
+class RetrySerializer(AskSerializer):
+    """What is asked for, why, and how carefully."""
+
+    reason = serializers.CharField(max_length=500)
+    chunk_size = serializers.IntegerField(required=False, allow_null=True)
+    chunks_per_minute = serializers.FloatField(required=False, allow_null=True)
+    canary = serializers.IntegerField(required=False, allow_null=True)
+    canary_max_failure_rate = serializers.FloatField(required=False, allow_null=True)
+    idempotency_key = serializers.CharField(
+        required=False, allow_blank=True, allow_null=True, max_length=LONGEST_KEY, trim_whitespace=False
+    )
+    plan_token = serializers.CharField(required=False, allow_blank=True, allow_null=True, max_length=1_000_000)
+
+    def policy(self) -> Policy:
+        values = self.validated_data
+        chunk_size = values.get("chunk_size")
+        return Policy(
+            chunk_size=LARGEST_CHUNK if chunk_size is None else chunk_size,
+            chunks_per_minute=values.get("chunks_per_minute"),
+            canary=values.get("canary"),
+            canary_max_failure_rate=values.get("canary_max_failure_rate"),
+        )
+
+
+class LeftOutSerializer(serializers.Serializer[Any]):
+    why = serializers.CharField()
+    task_id = serializers.CharField()
+    count = serializers.IntegerField()
+    indices = serializers.CharField(help_text="An index expression.")
+
+
+class PlannedTaskSerializer(serializers.Serializer[Any]):
+    dag_id = serializers.CharField()
+    run_id = serializers.CharField()
+    task_id = serializers.CharField()
+    count = serializers.IntegerField()
+    indices = serializers.CharField(help_text="An index expression; empty for a task that is not mapped.")
+    as_upstream = serializers.BooleanField(help_text="Not chosen: retried because chosen indices failed because of it.")
+
+
+class PreviewSerializer(serializers.Serializer[Preview]):
+    """What a retry would do; ``count`` is the total of the job it would make."""
+
+    count = serializers.IntegerField(source="plan.count")
+    indices = serializers.SerializerMethodField()
+    by_outcome = serializers.SerializerMethodField()
+    by_error_group = serializers.SerializerMethodField()
+    tasks = serializers.SerializerMethodField()
+    downstream = serializers.ListField(child=serializers.CharField(), source="plan.downstream")
+    skipped = LeftOutSerializer(many=True, source="plan.left_out")
+    warnings = serializers.ListField(child=serializers.CharField(), source="plan.warnings")
+    unread = serializers.IntegerField(source="plan.unread")
+    estimate_seconds = serializers.FloatField(allow_null=True)
+    plan_token = serializers.CharField()
+
+    def get_indices(self, preview: Preview) -> str:
+        chosen = (task for task in preview.plan.tasks if not task.as_upstream)
+        return str(IndexExpression.of(index for task in chosen for index in task.indices))
+
+    @extend_schema_field({"type": "object", "additionalProperties": {"type": "integer"}})
+    def get_by_outcome(self, preview: Preview) -> dict[str, int]:
+        return by_outcome(preview.plan)
+
+    @extend_schema_field({"type": "object", "additionalProperties": {"type": "integer"}})
+    def get_by_error_group(self, preview: Preview) -> dict[str, int]:
+        return by_error_group(preview.plan)
+
+    @extend_schema_field(PlannedTaskSerializer(many=True))
+    def get_tasks(self, preview: Preview) -> list[dict[str, Any]]:
+        return [
+            {
+                "dag_id": run.dag_id,
+                "run_id": run.run_id,
+                "task_id": task.task_id,
+                "count": len(task.chosen),
+                "indices": str(task.indices),
+                "as_upstream": task.as_upstream,
+            }
+            for run in preview.plan.runs
+            for task in run.tasks
+        ]
+
+
+class ItemCountsSerializer(serializers.Serializer[dict[str, int]]):
+    """Items by their current state; every state is there, and they sum to ``total``."""
+
+    def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
+        return {state.value: serializers.IntegerField() for state in ItemState}
+
+
+class JobSerializer(serializers.ModelSerializer[RetryJob]):
+    """A retry job. Give ``counts`` (by job id) in the context for lists, so that one query serves them all."""
+
+    server = serializers.CharField(source="server.slug")
+    user = serializers.CharField(source="username")
+    counts = serializers.SerializerMethodField()
+    skipped = LeftOutSerializer(many=True, source="left_out", help_text="What was asked for but not taken on.")
+    url = serializers.SerializerMethodField()
+    summary = serializers.SerializerMethodField(help_text="One sentence, once it is finished.")
+
+    class Meta:
+        model = RetryJob
+        fields = [
+            "id", "server", "user", "action", "reason", "state", "state_reason", "total", "counts", "selection",
+            "skipped", "include_downstream", "include_settled", "chunk_size", "chunks_per_minute", "canary",
+            "canary_max_failure_rate", "created_at", "started_at", "finished_at", "summary", "url",
+        ]  # fmt: skip
+        read_only_fields = fields
+
+    @extend_schema_field(ItemCountsSerializer)
+    def get_counts(self, job: RetryJob) -> dict[str, int]:
+        known: dict[Any, dict[str, int]] = self.context.get("counts", {})
+        return known.get(job.pk) or selectors.counts(job)
+
+    def get_url(self, job: RetryJob) -> str:
+        path = reverse("retries:job_detail", args=[job.pk])
+        request = self.context.get("request")
+        return request.build_absolute_uri(path) if request is not None else path
+
+    def get_summary(self, job: RetryJob) -> str:
+        return closing_sentence(job) if job.finished_at is not None else ""
+
+
+class ItemSerializer(serializers.ModelSerializer[RetryItem]):
+    """One index of a job; ``try_number`` and ``error_message`` of its new try once there is one."""
+
+    dag_id = serializers.CharField(source="target.run.dag_id")
+    run_id = serializers.CharField(source="target.run.run_id")
+    task_id = serializers.CharField(source="target.task_id")
+    try_number = serializers.SerializerMethodField()
+    error_type = serializers.SerializerMethodField()
+    error_message = serializers.SerializerMethodField()
+
+    class Meta:
+        model = RetryItem
+        fields = [
+            "dag_id", "run_id", "task_id", "map_index", "label", "state", "why", "try_number",
+            "outcome_before", "outcome", "error_type", "error_message", "same_error", "sent_at", "settled_at",
+        ]  # fmt: skip
+        read_only_fields = fields
+
+    def get_try_number(self, item: RetryItem) -> int:
+        return item.try_number if item.new_try_number is None else item.new_try_number
+
+    def get_error_type(self, item: RetryItem) -> str:
+        return item.error_type if item.outcome else item.error_type_before
+
+    def get_error_message(self, item: RetryItem) -> str:
+        return item.error_message if item.outcome else item.error_message_before

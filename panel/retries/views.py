@@ -1,0 +1,217 @@
+"""Pages: the retry panel of a mapped task, the list of retry jobs, one job live."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any, Final, cast
+from uuid import UUID
+
+from django.contrib import messages
+from django.contrib.auth.models import User
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from panel.access.actions import Action
+from panel.access.decorators import requires
+from panel.airflow import AirflowError, NotFound
+from panel.keyset import keyset_page
+from panel.mirror import selectors as mirror
+from panel.mirror.filters import selection_from
+from panel.mirror.models import MappedTask
+from panel.problems import BadRequest, Conflicting, Problem
+from panel.retries import job_page, selectors
+from panel.retries.asks import Ask
+from panel.retries.choice import by_outcome
+from panel.retries.forms import RetryForm, blank_form
+from panel.retries.models import RetryJob
+from panel.retries.services import Preview, cancel_job, pause_job, preview_retry, request_retry, resume_job
+from panel.retries.states import ItemState, JobState
+
+PANEL: Final = "retries/retry_panel.html"
+DETAIL: Final = "retries/job_detail.html"
+LIST: Final = "retries/job_list.html"
+JOBS_A_PAGE: Final = 50
+ITEMS_A_PAGE: Final = 100
+
+
+@requires(Action.RETRY)
+@require_http_methods(["GET", "POST"])
+def retry_panel(request: HttpRequest, mapped_task_id: UUID) -> HttpResponseBase:
+    """What would be retried and what comes of it; the selection stands in the query string, as in the list."""
+    try:
+        mapped_task = mirror.mapped_task_by_id(mapped_task_id)
+        if request.method == "POST":
+            return _posted(request, mapped_task)
+        ask = _ask(request, mapped_task, request.GET)
+        preview = preview_retry(user=cast(User, request.user), ask=ask)
+    except MappedTask.DoesNotExist as error:
+        raise Http404(_("Airflow no longer has this task, or Mapboard does not know it.")) from error
+    except AirflowError as error:
+        return _panel_unavailable(request, mapped_task, error)
+    form = blank_form(request.GET.dict(), preview.plan_token)
+    return _panel(request, mapped_task, preview, form)
+
+
+def _posted(request: HttpRequest, mapped_task: MappedTask) -> HttpResponseBase:
+    user = cast(User, request.user)
+    ask = _ask(request, mapped_task, request.POST)
+    form = RetryForm(request.POST)
+    problem: Problem | None = None
+    if form.is_valid():
+        try:
+            job, _created = request_retry(
+                user=user,
+                ask=ask,
+                reason=form.cleaned_data["reason"],
+                policy=form.policy(),
+                idempotency_key=form.cleaned_data["idempotency_key"],
+                plan_token=form.cleaned_data["plan_token"],
+            )
+        except Problem as error:
+            problem = error
+            form.add_problems(error.fields)
+        else:
+            return redirect("retries:job_detail", job_id=job.pk)
+    preview = preview_retry(user=user, ask=ask)
+    form.renew(preview.plan_token)
+    status = problem.http_status if isinstance(problem, Conflicting) else HTTPStatus.UNPROCESSABLE_ENTITY
+    return _panel(request, mapped_task, preview, form, problem=problem, status=status)
+
+
+def _ask(request: HttpRequest, mapped_task: MappedTask, options: Any) -> Ask:
+    return Ask(
+        mapped_task_ids=(mapped_task.pk,),
+        selection=selection_from(request.GET),
+        include_downstream=not options.get("without_downstream"),
+        include_settled=bool(options.get("include_settled")),
+    )
+
+
+def _panel(
+    request: HttpRequest,
+    mapped_task: MappedTask,
+    preview: Preview,
+    form: RetryForm,
+    *,
+    problem: Problem | None = None,
+    status: int = HTTPStatus.OK,
+) -> HttpResponse:
+    plan = preview.plan
+    context = _panel_context(request, mapped_task) | {
+        "preview": preview,
+        "form": form,
+        "problem": problem,
+        "counts": by_outcome(plan),
+        "chosen": [task for task in plan.tasks if not task.as_upstream],
+        "upstream": [task for task in plan.tasks if task.as_upstream],
+        "left_out_count": sum(group.count for group in plan.left_out),
+    }
+    return render(request, PANEL + _part(request, "retry-panel"), context, status=status)
+
+
+def _panel_unavailable(request: HttpRequest, mapped_task: MappedTask, error: AirflowError) -> HttpResponse:
+    status = HTTPStatus.NOT_FOUND if isinstance(error, NotFound) else HTTPStatus.SERVICE_UNAVAILABLE
+    if request.headers.get("HX-Request"):
+        status = HTTPStatus.UNPROCESSABLE_ENTITY  # htmx swaps this one, and the panel says what is wrong
+    context = _panel_context(request, mapped_task) | {"error": error}
+    return render(request, PANEL + _part(request, "retry-panel"), context, status=status)
+
+
+def _panel_context(request: HttpRequest, mapped_task: MappedTask) -> dict[str, Any]:
+    run = mapped_task.run
+    selection = request.GET.copy()
+    for name in RetryForm.base_fields:
+        selection.pop(name, None)
+    return {"task": mapped_task, "run": run, "dag": run.dag, "server": run.dag.server, "query": selection.urlencode()}
+
+
+@requires(Action.VIEW)
+@require_GET
+def job_list(request: HttpRequest) -> HttpResponse:
+    state, mapped_task = request.GET.get("state", ""), request.GET.get("mapped_task", "")
+    jobs = selectors.jobs_of_mapped_task(_uuid(mapped_task)) if mapped_task else selectors.jobs()
+    if state in JobState.values:
+        jobs = jobs.filter(state=state)
+    page = keyset_page(jobs, ordering="-created_at", cursor=request.GET.get("cursor") or None, page_size=JOBS_A_PAGE)
+    selectors.with_targets(page.rows)
+    counts = selectors.counts_of(page.rows)
+    context = {
+        "page": page,
+        "rows": [job_page.Row.of(job, counts[job.pk]) for job in page.rows],
+        "states": [choice for choice in JobState.choices if choice[0] != JobState.SCHEDULED],
+        "state": state,
+        "mapped_task": mapped_task,
+    }
+    return render(request, LIST + _part(request, "job-table"), context)
+
+
+@requires(Action.VIEW)
+@require_GET
+def job_detail(request: HttpRequest, job_id: UUID) -> HttpResponse:
+    job = _job(job_id)
+    if request.headers.get("HX-Request") and request.GET.get("v") == str(job.version):
+        return HttpResponse(status=HTTPStatus.NO_CONTENT)
+    state = request.GET.get("state", "")
+    items = selectors.items(job)
+    if state in ItemState.values:
+        items = items.filter(state=state)
+    page = keyset_page(items, ordering="pk", cursor=request.GET.get("cursor") or None, page_size=ITEMS_A_PAGE)
+    context = job_page.context_of(job) | {"page": page, "state": state, "query": _query_without_version(request)}
+    part = "#job-news" if request.headers.get("HX-Request") and "v" in request.GET else _part(request, "job-items")
+    return render(request, DETAIL + part, context)
+
+
+@requires(Action.RETRY)
+@require_POST
+def job_pause(request: HttpRequest, job_id: UUID) -> HttpResponseBase:
+    return _changed(request, job_id, pause_job)
+
+
+@requires(Action.RETRY)
+@require_POST
+def job_resume(request: HttpRequest, job_id: UUID) -> HttpResponseBase:
+    return _changed(request, job_id, resume_job)
+
+
+@requires(Action.RETRY)
+@require_POST
+def job_cancel(request: HttpRequest, job_id: UUID) -> HttpResponseBase:
+    return _changed(request, job_id, cancel_job)
+
+
+def _changed(request: HttpRequest, job_id: UUID, change: Callable[..., RetryJob]) -> HttpResponseBase:
+    try:
+        change(user=cast(User, request.user), job=_job(job_id))
+    except Conflicting as problem:
+        messages.error(request, problem.message)
+    return redirect("retries:job_detail", job_id=job_id)
+
+
+def _job(job_id: UUID) -> RetryJob:
+    try:
+        return selectors.job(job_id)
+    except RetryJob.DoesNotExist as error:
+        raise Http404(_("There is no such retry job.")) from error
+
+
+def _uuid(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError as error:
+        raise BadRequest(_("This is not the id of a mapped task.")) from error
+
+
+def _query_without_version(request: HttpRequest) -> str:
+    query = request.GET.copy()
+    query.pop("v", None)
+    return query.urlencode()
+
+
+def _part(request: HttpRequest, name: str) -> str:
+    """The partial that htmx asks for, "" for the whole page."""
+    target = request.headers.get("HX-Target", "")
+    wanted = {name, "retry-slot"} if name == "retry-panel" else {name}
+    return f"#{name}" if request.headers.get("HX-Request") and target in wanted else ""
