@@ -109,13 +109,15 @@ def _place(model: type[Model], cursor: str, ordering: str, field: str, tiebreak:
         raise BadCursor
     try:
         given, backwards, value, tie = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-        if given != ordering:
+        if given != ordering or tie is None:
             raise BadCursor
         return _Place(bool(backwards), _typed(model, field, value), _typed(model, tiebreak, tie))
-    except (ValueError, TypeError, binascii.Error, ValidationError) as error:
+    except (ValueError, TypeError, OverflowError, RecursionError, binascii.Error, ValidationError) as error:
         raise BadCursor from error
 
 
 def _typed(model: type[Model], field: str, value: Any) -> Any:
+    if isinstance(value, str) and "\x00" in value:  # PostgreSQL takes none
+        raise BadCursor
     known = model._meta.pk if field == "pk" else model._meta.get_field(field)
     return value if value is None else known.to_python(value)  # type: ignore[union-attr]  # only plain fields are sorted by
