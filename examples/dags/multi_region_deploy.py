@@ -14,6 +14,7 @@ from typing import Any
 from airflow.sdk import Param, Variable, dag, get_current_context, task
 from mapped_patterns.regions import (
     PROD_REPLICAS,
+    cluster_address,
     deployment_for,
     namespace_for,
     rehearses_failure,
@@ -153,7 +154,7 @@ def multi_region_deploy() -> None:
         rehearse = rehearses_failure(params, region, try_number=context["ti"].try_number, fixed=fixed)
         deployment = deployment_for(target, params, run_id=context["run_id"], rehearse_failure=rehearse)
 
-        api = Variable.get("kubernetes_api").replace("{region}", region)
+        api = cluster_address(Variable.get("kubernetes_api", default=""), region)
         print(f"{region}: asking {api} for {target['replicas']} replicas of {params['version']}")
         cluster = Cluster(api, namespace_for(params["env"]))
         cluster.apply(deployment, dry_run=params["dry_run"])

@@ -17,6 +17,7 @@ from typing import Any
 from examples.demo.airflow import AirflowFailed, AirflowStandalone
 from examples.demo.kubernetes_standin import KubernetesStandin
 from examples.demo.panel import REPOSITORY, Panel, PanelFailed
+from examples.demo.ports import free_port
 
 SERVER = "demo"
 PEOPLE = {
@@ -46,11 +47,15 @@ class Demo:
             directory.chmod(0o700)
         self.passwords = kept_passwords(self.home / "logins.json")
         self.standin = KubernetesStandin()
-        self.panel = Panel(var=self.var, log=self.home / "panel.log", port=wanted_port())
+        # Both are chosen now: the one is not listening yet when the other looks for its own.
+        port = free_port(wanted_port())
+        airflow_port = free_port(8080, taken={port})
+        self.panel = Panel(var=self.var, log=self.home / "panel.log", port=port)
         self.airflow = AirflowStandalone(
             venv=REPOSITORY / "var" / "airflow",
             home=self.home / "airflow",
             dags={"examples": REPOSITORY / "examples" / "dags"},
+            port=airflow_port,
             environment=AIRFLOW_SETTINGS | {"AIRFLOW_VAR_KUBERNETES_API": self.standin.cluster_url},
             progress=self.say,
         )

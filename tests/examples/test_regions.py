@@ -7,6 +7,7 @@ from examples.dags.mapped_patterns.regions import (
     REHEARSE_ANNOTATION,
     RegionsFailed,
     RolloutFailed,
+    cluster_address,
     deployment_for,
     rehearses_failure,
     require_all_regions,
@@ -41,6 +42,16 @@ def test_production_has_four_regions_with_their_replicas() -> None:
 
 def test_staging_has_one_region() -> None:
     assert len(targets_for("staging")) == 1
+
+
+def test_each_region_has_its_own_address() -> None:
+    assert cluster_address("https://k8s.{region}.example.com", "eu-west-1") == "https://k8s.eu-west-1.example.com"
+
+
+@pytest.mark.parametrize("template", ["", "k8s.example.com", "file:///etc"])
+def test_a_missing_or_senseless_address_names_the_variable_to_set(template: str) -> None:
+    with pytest.raises(ValueError, match="set the Variable kubernetes_api"):
+        cluster_address(template, "eu-west-1")
 
 
 def test_an_unknown_environment_is_refused() -> None:

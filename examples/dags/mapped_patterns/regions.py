@@ -37,6 +37,15 @@ def rehearses_failure(params: Mapping[str, Any], region: str, *, try_number: int
     return last_failing_try is None or try_number <= last_failing_try
 
 
+def cluster_address(template: str, region: str) -> str:
+    """The region's Kubernetes API, from the Variable `kubernetes_api`."""
+    if not template.startswith(("http://", "https://")):
+        raise ValueError(
+            "set the Variable kubernetes_api to the clusters' address, with {region} for the region's name"
+        )
+    return template.replace("{region}", region)
+
+
 def namespace_for(env: str) -> str:
     return f"payments-{env}"
 
