@@ -91,8 +91,9 @@ def _errors(schema: Mapping[str, Any], value: Any) -> list[ValidationError] | No
 
 
 def _sentence(error: ValidationError) -> str:
-    place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error.absolute_path).lstrip(".")
-    said = _said(error)
+    """With the place inside a list or an object in front; items are counted from one, as lines are."""
+    parts = [_("item %(n)d") % {"n": part + 1} if isinstance(part, int) else part for part in error.absolute_path]
+    said, place = _said(error), " › ".join(parts)
     return f"{place[:200]}: {said}" if place else said
 
 

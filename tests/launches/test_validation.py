@@ -71,7 +71,7 @@ def test_a_date_time_needs_a_real_day_and_a_zone(bad):
         ({"minItems": 1}, [], "at least 1 item"),
         ({"maxItems": 1}, [1, 2], "at most 1 item"),
         ({"uniqueItems": True}, [1, 1], "more than once"),
-        ({"items": {"type": "integer"}}, [1, "x"], "[1]: This must be a whole number"),
+        ({"items": {"type": "integer"}}, [1, "x"], "item 2: This must be a whole number"),
         ({"required": ["a"]}, {}, "Missing: a"),
         ({"additionalProperties": False}, {"b": 1}, "Not known here: b"),
         ({"properties": {"a": {"type": "string"}}}, {"a": 1}, "a: This must be text"),

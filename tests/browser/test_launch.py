@@ -1,0 +1,197 @@
+"""Launching by form in a real browser: fill in, correct, launch, watch the targets; accessible and narrow enough."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect, sync_playwright
+
+from panel.launches.models import Launch
+from panel.launches.submission import submit_launch
+from panel.launches.watching import mirror_run
+from panel.mirror.models import MappedTask
+from panel.mirror.services import sync_mapped_task
+from tests.fakes.airflow import Task
+
+pytestmark = [pytest.mark.browser, pytest.mark.enable_socket, pytest.mark.django_db(transaction=True)]
+
+LOOKS = [(1440, "light"), (1440, "dark"), (390, "light"), (390, "dark")]
+REGIONS = ["us-east-1", "us-west-2", "eu-west-1", "ap-southeast-1"]
+PARAMS = {
+    "env": {
+        "value": "staging",
+        "schema": {
+            "type": "string",
+            "enum": ["staging", "prod"],
+            "values_display": {"staging": "Staging (one region)", "prod": "Production (four regions)"},
+            "title": "Environment",
+            "section": "Release",
+        },
+    },
+    "version": {
+        "value": None,
+        "schema": {"type": "string", "pattern": r"^[0-9]+\.[0-9]+\.[0-9]+$", "title": "Version", "section": "Release"},
+        "description": "Semantic version of the artifact, for example 1.4.2",
+    },
+    "artifact_uri": {
+        "value": "oci://registry.example.com/payments/payments-api",
+        "schema": {"type": "string", "format": "uri", "title": "Artifact", "section": "Release"},
+    },
+    "notes": {
+        "value": None,
+        "schema": {"type": ["null", "string"], "format": "multiline", "title": "Release notes", "section": "Release"},
+    },
+    "not_before": {
+        "value": "2026-12-01T10:00:00Z",
+        "schema": {"type": "string", "format": "date-time", "title": "Not before", "section": "Rollout"},
+    },
+    "dry_run": {"value": False, "schema": {"type": "boolean", "title": "Dry run", "section": "Rollout"}},
+    "replicas": {
+        "value": 2,
+        "schema": {"type": "integer", "minimum": 1, "maximum": 9, "title": "Replicas", "section": "Rollout"},
+    },
+    "notify": {
+        "value": ["oncall@example.com"],
+        "schema": {
+            "type": "array",
+            "items": {"type": "string", "format": "email"},
+            "title": "Notify",
+            "section": "Rollout",
+        },
+    },
+    "checks": {
+        "value": ["smoke"],
+        "schema": {"type": "array", "examples": ["smoke", "load"], "title": "Checks", "section": "Rollout"},
+    },
+    "labels": {"value": None, "schema": {"type": ["object", "null"], "title": "Extra labels", "section": "Rollout"}},
+}
+
+
+@pytest.fixture(params=LOOKS, ids=[f"{width}-{scheme}" for width, scheme in LOOKS])
+def page(request, live_server, deployer, client, settings, monkeypatch) -> Iterator[Page]:
+    """A browser in Berlin, logged in as the deployer."""
+    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")  # playwright's sync API runs an event loop in this thread
+    client.force_login(deployer)
+    width, scheme = request.param
+    with sync_playwright() as playwright:
+        arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=arguments)
+        context = browser.new_context(
+            base_url=live_server.url,
+            viewport={"width": width, "height": 900},
+            color_scheme=scheme,
+            timezone_id="Europe/Berlin",
+        )
+        name = settings.SESSION_COOKIE_NAME
+        context.add_cookies([{"name": name, "value": client.cookies[name].value, "url": live_server.url}])
+        shown = context.new_page()
+        shown.set_default_timeout(15_000)
+        yield shown
+        browser.close()
+
+
+@pytest.fixture
+def rollout(server, fake_airflow):
+    tasks = [Task("deploy_region", is_mapped=True, downstream=["check"]), Task("check", trigger_rule="all_done")]
+    return fake_airflow.add_dag("rollout", params=PARAMS, tasks=tasks, description="Rolls a version out.")
+
+
+def is_fit_to_be_seen(page: Page) -> None:
+    serious = [
+        f"{found['id']}: {found['nodes'][0]['html'][:200]}"
+        for found in Axe().run(page).response["violations"]
+        if found["impact"] in {"serious", "critical"}
+    ]
+    assert serious == []
+    sideways = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    assert sideways <= 0
+
+
+def what_the_worker_does(launch: Launch) -> None:
+    submit_launch(launch_id=launch.pk)
+    mirror_run(launch_id=launch.pk)
+    sync_targets()
+
+
+def sync_targets() -> None:
+    for mapped_task in MappedTask.objects.all():
+        sync_mapped_task(mapped_task_id=mapped_task.pk, full=True)
+
+
+def test_a_form_is_filled_in_corrected_launched_and_its_targets_watched(page, rollout, fake_airflow):
+    page.goto("/servers/prod/dags/rollout/launch/")
+    expect(page.get_by_label("Not before")).to_have_value(re.compile(r"2026-12-01T11:00(:00)?"))
+    expect(page.get_by_text("Europe/Berlin")).to_be_visible()
+    is_fit_to_be_seen(page)
+
+    page.get_by_label("Replicas").fill("99")
+    page.get_by_label("Notify").fill("nobody")
+    page.get_by_label("Release notes", exact=True).fill("first\nsecond")
+    expect(page.get_by_label("No value: Release notes")).not_to_be_checked()
+    page.get_by_role("button", name="Launch rollout").click()
+    expect(page.get_by_label("Version")).to_be_focused()
+    expect(page.get_by_label("Replicas")).to_have_value("99")
+    expect(page.get_by_role("alert")).to_contain_text("Enter 9 or less.")
+    expect(page.get_by_role("alert")).to_contain_text("Enter an e-mail address")
+    is_fit_to_be_seen(page)
+    assert fake_airflow.world.runs == {}
+
+    page.get_by_label("Environment").select_option(label="Production (four regions)")
+    page.get_by_label("Version").fill("1.4.2")
+    page.get_by_label("Replicas").fill("3")
+    page.get_by_label("Notify").fill("a@example.com\nb@example.com")
+    page.get_by_role("checkbox", name="load").check()
+    page.get_by_role("button", name="Launch rollout").dblclick()
+    page.wait_for_url("**/launches/*/")
+    expect(page.get_by_text("on its way to Airflow")).to_be_visible()
+
+    launch = Launch.objects.get()
+    what_the_worker_does(launch)
+    (run,) = fake_airflow.world.runs.values()
+    assert run.conf == {
+        "env": "prod",
+        "version": "1.4.2",
+        "artifact_uri": "oci://registry.example.com/payments/payments-api",
+        "notes": "first\nsecond",
+        "not_before": "2026-12-01T10:00:00Z",
+        "dry_run": False,
+        "replicas": 3,
+        "notify": ["a@example.com", "b@example.com"],
+        "checks": ["smoke", "load"],
+        "labels": None,
+    }
+    fake_airflow.expand("rollout", run.run_id, "deploy_region", 4, labels=REGIONS)
+    fake_airflow.finish("rollout", run.run_id, "deploy_region", 0, result={"status": "ok"})
+    fake_airflow.finish("rollout", run.run_id, "deploy_region", 1, error=("RolloutFailed", "2 of 3 replicas <b>"))
+    fake_airflow.start("rollout", run.run_id, "deploy_region", 2)
+    sync_targets()
+    failed = page.get_by_role("row").filter(has_text="us-west-2")
+    expect(failed).to_contain_text("hard failure")
+    expect(failed).to_contain_text("RolloutFailed: 2 of 3 replicas <b>")
+    is_fit_to_be_seen(page)
+
+    fake_airflow.finish("rollout", run.run_id, "deploy_region", 2, result={"status": "ok"})
+    sync_targets()
+    expect(page.get_by_role("row").filter(has_text="eu-west-1")).to_contain_text("success")
+
+    page.goto("/launches/")
+    expect(page.get_by_role("link", name="rollout")).to_be_visible()
+    is_fit_to_be_seen(page)
+
+
+@pytest.mark.parametrize("page", LOOKS[2:3], indirect=True, ids=["390-light"])
+def test_no_value_takes_the_text_away_and_gives_it_back(page, rollout):
+    page.goto("/servers/prod/dags/rollout/launch/")
+    notes, none = page.get_by_label("Release notes", exact=True), page.get_by_label("No value: Release notes")
+    expect(none).to_be_checked()
+    notes.fill("typed")
+    expect(none).not_to_be_checked()
+    none.check()
+    expect(notes).to_have_value("")
+    none.uncheck()
+    expect(notes).to_have_value("typed")
