@@ -289,5 +289,9 @@ LOGGING = {
     "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", "INFO")},
-    "loggers": {"httpx": {"level": "WARNING"}, "httpcore": {"level": "WARNING"}, "axes": {"level": "WARNING"}},
+    "loggers": {
+        # Each of these says a line or two for every request, login or sweep.
+        name: {"level": "WARNING"}
+        for name in ("httpx", "httpcore", "axes", "celery.app.trace", "celery.worker.strategy")
+    },
 }

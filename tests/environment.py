@@ -1,6 +1,6 @@
 """A pytest plug-in, loaded before the settings: tests depend on no variable and no file of the machine.
 
-``MAPBOARD_TEST_DATABASE_URL`` and ``MAPBOARD_TEST_REDIS_URL`` (set by .ci/run) run the same tests on PostgreSQL and Redis.
+``MAPBOARD_TEST_DATABASE_URL`` and ``MAPBOARD_TEST_REDIS_URL`` (set by .ci/run) run them on PostgreSQL and Redis.
 """
 
 from __future__ import annotations
@@ -10,11 +10,13 @@ import os
 import shutil
 import tempfile
 
-_OURS = ("MAPBOARD_ENV", "SECRET_KEY", "ALLOWED_HOSTS", "DEBUG", "MAPBOARD_ENCRYPTION_KEYS", "LOG_LEVEL")
+_OURS = {"SECRET_KEY", "ALLOWED_HOSTS", "CSRF_TRUSTED_ORIGINS", "DEBUG", "LOG_LEVEL", "DATABASE_URL", "REDIS_URL"}
+_BEGINNINGS = ("MAPBOARD_", "AIRFLOW_", "MIRROR_", "RETRY_", "RETRIES_", "LAUNCH_", "RESULT_")
 
-for _name in _OURS:
-    os.environ.pop(_name, None)
-    os.environ.pop(f"{_name}_FILE", None)
+for _name in list(os.environ):
+    _plain = _name.removesuffix("_FILE")
+    if not _name.startswith("MAPBOARD_TEST_") and (_plain in _OURS or _plain.startswith(_BEGINNINGS)):
+        del os.environ[_name]
 
 _var = tempfile.mkdtemp(prefix="mapboard-tests-")
 atexit.register(shutil.rmtree, _var, ignore_errors=True)
