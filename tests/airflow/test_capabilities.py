@@ -153,6 +153,13 @@ def test_reading_works_on_every_version(client, version):
     assert airflow.dags.mapped_task_ids("etl") == ["work"]
 
 
+@pytest.mark.parametrize(("version", "alone"), [("3.0.6", True), ("3.1.7", True), ("3.2.2", False), ("3.3.2", False)])
+def test_a_server_that_would_ignore_the_prefix_is_asked_for_the_run_itself(client, version, alone):
+    fake = staged(version)
+    client(fake).runs.find("etl", "r1")
+    assert bool(fake.calls("GET", "/dagRuns/r1")) is alone
+
+
 @pytest.mark.parametrize("version", ["3.0.6", "3.1.7", "3.2.2"])
 def test_results_at_once_need_a_server_that_orders_them(client, version):
     fake = staged(version)

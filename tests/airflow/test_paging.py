@@ -86,7 +86,9 @@ def test_a_run_is_found_among_many_that_begin_alike(client, clamp):
         fake.add_run("etl", f"r{number}")
     airflow = client(fake)
     for run_id in ("r5", "r59", "r9"):
+        fake.forget_requests()
         assert airflow.runs.find("etl", run_id).dag_run_id == run_id
+        assert len(fake.calls("GET", "dagRuns")) == 1, "the exact id comes first"
 
 
 def test_import_errors(client, clamp):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import httpx
 import pytest
 
-from panel.airflow import Conflict, Forbidden, Invalid, NotFinished, NotFound
+from panel.airflow import Capabilities, Conflict, Forbidden, Invalid, NotFinished, NotFound
 
 
 def test_runs_by_state_and_time(airflow, etl):
@@ -64,6 +65,25 @@ def test_results_of_a_run_that_goes_on(airflow, etl):
     etl.add_run("etl", "r2")
     with pytest.raises(NotFinished):
         airflow.runs.results("etl", "r2", ["work"])
+
+
+def test_the_results_of_a_run_that_goes_on_are_not_waited_for(answering):
+    """Airflow would send a line an interval until the run ends."""
+    taken = []
+
+    class Lines(httpx.SyncByteStream):
+        def __iter__(self):
+            while len(taken) < 100:
+                taken.append(1)
+                yield b'{"state":"running"}\n'
+
+    kept = Capabilities(
+        "3.3.2", (3, 3, 2), clear_note=True, clear_prevent_running=True, cursors=True, run_id_prefix=True
+    )
+    airflow = answering(lambda request: httpx.Response(200, stream=Lines()), capabilities=kept)
+    with pytest.raises(NotFinished):
+        airflow.runs.results("etl", "r2", ["work"])
+    assert len(taken) == 1
 
 
 def test_results_need_access_to_xcoms(airflow, etl):

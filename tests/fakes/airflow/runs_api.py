@@ -63,7 +63,7 @@ class RunsApi:
             if dag_id in ("~", run.dag_id)
             and (not states or run.state in states)
             and (since is None or run.updated_at >= since)
-            and (prefix is None or run.run_id.startswith(_generous(prefix)))
+            and (prefix is None or _begins(run.run_id, prefix))
         ]
         order = [name.replace("dag_run_id", "run_id") for name in request.all("order_by")]
         runs = lists.ordered(runs, order, getattr, ORDERS - {"id"})
@@ -166,10 +166,11 @@ def _check_run_id(run_id: str) -> None:
             raise refuse(400, f"A manual DAG run cannot use ID {run_id!r} since it is reserved for {kind} runs")
 
 
-def _generous(prefix: str) -> str:
-    """The prefix as Airflow matches it: without punctuation at its end, and a last "9", "z" or "Z" dropped."""
+def _begins(run_id: str, prefix: str) -> bool:
+    """The prefix as Airflow matches it, by a range of strings: generously where it ends in punctuation, "9" or "z"."""
     while prefix and not prefix[-1].isalnum():
         prefix = prefix[:-1]
-    while prefix and prefix[-1] in "9zZ":
-        prefix = prefix[:-1]
-    return prefix
+    end = prefix
+    while end and not chr(ord(end[-1]) + 1).isalnum():
+        end = end[:-1]
+    return run_id >= prefix and (not end or run_id < end[:-1] + chr(ord(end[-1]) + 1))
