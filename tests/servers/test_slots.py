@@ -143,6 +143,7 @@ def test_servers_do_not_share_slots(broker_url) -> None:
 
 def test_leases_that_the_broker_lost_are_entered_again(broker_url, monkeypatch) -> None:
     monkeypatch.setattr(slots, "RENEW_SECONDS", 0.05)
+    monkeypatch.setattr(slots, "_renewal", slots._Renewal())  # the process's own may be asleep for seconds
     leases = LeasedSlots("wiped", limit=1, wait_seconds=1)
     with leases.hold():
         broker().delete(leases.key)
