@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any, Final, Generic, TypeVar
 
-from django.db.models import Q
+from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
 from panel.airflow import AirflowError
@@ -22,6 +22,8 @@ CLAIM_SECONDS: Final = 240.0
 FIRST_BACKOFF_SECONDS: Final = 5.0
 MOST_BACKOFF_SECONDS: Final = 300.0
 MESSAGE_LENGTH: Final = 1_000
+WAKE_AGAIN: Final = timedelta(seconds=60)
+"""What was woken is not woken again so soon: the message is in the broker's queue, or it got lost."""
 
 
 class ClaimLost(Exception):
@@ -49,10 +51,13 @@ class Claim(Generic[Row]):
             due_at=due_at, synced_at=timezone.now(), failed_reads=0, last_error="", last_error_code="", **values
         )
 
-    def fail(self, error: AirflowError) -> None:
-        """Give it back after a read that failed: what is known stays, the next try comes later each time."""
+    def fail(self, error: AirflowError, *, most_seconds: float = MOST_BACKOFF_SECONDS) -> None:
+        """Give it back after a read that failed: what is known stays, the next try comes later each time.
+
+        Raises ClaimLost.
+        """
         failed = self.row.failed_reads + 1
-        seconds = min(MOST_BACKOFF_SECONDS, FIRST_BACKOFF_SECONDS * 2 ** min(failed - 1, 10))
+        seconds = min(most_seconds, FIRST_BACKOFF_SECONDS * 2 ** min(failed - 1, 10))
         self._give_back(
             due_at=timezone.now() + timedelta(seconds=seconds),
             failed_reads=failed,
@@ -91,6 +96,17 @@ def unclaimed() -> Q:
 def due() -> Q:
     """Rows whose time has come and that nobody is at."""
     return unclaimed() & Q(due_at__lte=timezone.now())
+
+
+def take_due(rows: QuerySet[Any], most: int) -> list[Any]:
+    """The rows that are due longest, to be woken; put off so that nobody wakes them again at once.
+
+    Two who take at the same time share: each takes what the other has not, by a conditional update.
+    """
+    later = timezone.now() + WAKE_AGAIN
+    waiting = rows.filter(due()).order_by(F("due_at").asc(), "pk")[:most]
+    model = rows.model._default_manager
+    return [row for row in waiting if model.filter(pk=row.pk, due_at=row.due_at).update(due_at=later)]
 
 
 def bring_forward(rows: Any, moment: datetime) -> int:

@@ -13,7 +13,8 @@ from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from panel.airflow import NotFound
-from panel.mirror.claims import ClaimLost, bring_forward, claim
+from panel.domain import states
+from panel.mirror.claims import ClaimLost, bring_forward, claim, take_due
 from panel.mirror.models import Dag, DagRun, MappedTask
 from panel.mirror.sync.dags import fetch_dag
 from panel.mirror.sync.mapped_tasks import sync_claimed
@@ -26,6 +27,7 @@ from panel.wake import wake
 REQUEST_SECONDS: Final = 30.0
 """A request that nobody answered for so long may be made again; until then further viewers join it."""
 DAG_FRESH: Final = timedelta(seconds=15)
+AT_ONCE: Final = 12
 
 
 def request_refresh(*, mapped_task: MappedTask) -> bool:
@@ -127,12 +129,16 @@ def sync_mapped_task(*, mapped_task_id: UUID | str, full: bool = False) -> bool:
 
 
 def sync_server(*, server_id: int) -> None:
-    """Read a server's Dags (now and then) and the runs that changed; new Dags are read at once."""
+    """Read a server's Dags (now and then) and the runs that changed; new Dags and active runs are read at once."""
     server = Server.objects.filter(pk=server_id).first()
-    if server is None:
+    new = pass_server(server) if server is not None else None
+    if new is None:
         return
-    for dag in pass_server(server):
+    for dag in new:
         wake("mirror.sync_dag", dag.pk)
+    active = MappedTask.objects.filter(run__dag__server=server).exclude(run__state__in=states.FINISHED_RUN)
+    for mapped_task in take_due(active, AT_ONCE):
+        wake("mirror.sync_mapped_task", str(mapped_task.pk), 0)
 
 
 def sync_dag(*, dag_pk: int) -> bool:

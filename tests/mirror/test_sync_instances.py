@@ -208,3 +208,28 @@ def test_tasks_in_a_mapped_group_are_mapped_tasks(fake_airflow, server, worker):
     assert outcomes(fetch) == ["hard_failure", "waiting"]
     assert outcomes(load) == ["upstream_failed", "waiting"]
     assert row(load, 0).error_group == ""
+
+
+def test_a_run_of_an_older_version_of_the_dag_shows_the_tasks_it_had(etl, server, worker):
+    etl.add_run("etl", "r1", state="success")
+    etl.expand("etl", "r1", "work", 2)
+    tasks = etl.world.dags["etl"].tasks
+    tasks["process"] = Task("process", is_mapped=True)
+    tasks["work"] = Task("work")  # no longer mapped
+    etl.new_version("etl")
+    worker.beat(4)
+    assert [(task.task_id, task.total) for task in MappedTask.objects.all()] == [("work", 2)]
+
+
+def test_a_map_in_which_nothing_happens_is_asked_less_often(etl, mapped, sync, later):
+    task = sync(mapped(2))
+    first = (task.due_at - task.synced_at).total_seconds()
+    later(120)
+    task = sync(task)
+    second = (task.due_at - task.synced_at).total_seconds()
+    later(4_000)
+    task = sync(task)
+    third = (task.due_at - task.synced_at).total_seconds()
+    assert first < 5
+    assert 11 < second < 13
+    assert 14 < third < 16

@@ -39,6 +39,9 @@ def read_instances(airflow: Airflow, claim: Claim[MappedTask], *, full: bool) ->
     """Bring state, tries and times up to date. Raises AirflowError, RunGone, TaskGone, ClaimLost."""
     mapped_task = claim.row
     started_at = timezone.now()
+    if full or _lacks_reconcile(mapped_task):
+        full = True
+        _forget_unreadable(claim)
     full = full or _wants_full(mapped_task)
     if not full and _read_changes(airflow, claim) and is_finished(mapped_task.run):
         full = True  # somebody changed a finished run without starting it again
@@ -51,7 +54,7 @@ def read_instances(airflow: Airflow, claim: Claim[MappedTask], *, full: bool) ->
         setattr(mapped_task, name, value)
 
 
-def forget_unreadable(claim: Claim[MappedTask]) -> None:
+def _forget_unreadable(claim: Claim[MappedTask]) -> None:
     """Have results that could not be read asked for again: what stood in the way may be gone."""
     again = Instance.objects.filter(
         mapped_task=claim.row, result_state__in=[ResultState.FORBIDDEN.value, ResultState.UNREADABLE.value]
@@ -64,15 +67,21 @@ def forget_unreadable(claim: Claim[MappedTask]) -> None:
 
 
 def _wants_full(mapped_task: MappedTask) -> bool:
-    last, run = mapped_task.full_synced_at, mapped_task.run
+    last = mapped_task.full_synced_at
     if last is None or mapped_task.watermark is None or mapped_task.total <= SMALL_MAP:
         return True
-    if is_finished(run):
-        return run.changed_at is not None and last < run.changed_at
+    if is_finished(mapped_task.run):
+        return False
     if last < timezone.now() - FULL_AGAIN:
         return True
     lively = Q(end_date__gte=mapped_task.watermark - MARGIN) | Q(outcome=Outcome.RUNNING.value)
     return Instance.objects.filter(lively, mapped_task=mapped_task).count() > MANY_CHANGES
+
+
+def _lacks_reconcile(mapped_task: MappedTask) -> bool:
+    """A finished run is read in full once after its last change."""
+    run, last = mapped_task.run, mapped_task.full_synced_at
+    return is_finished(run) and (last is None or (run.changed_at is not None and last < run.changed_at))
 
 
 def _read_changes(airflow: Airflow, claim: Claim[MappedTask]) -> bool:

@@ -14,13 +14,13 @@ from panel.domain.outcomes import SETTLED, Outcome
 from panel.mirror.claims import Claim
 from panel.mirror.models import DagRun, MappedTask
 from panel.mirror.sync.errors import read_errors
-from panel.mirror.sync.instances import RunGone, TaskGone, forget_unreadable, read_instances
+from panel.mirror.sync.instances import RunGone, TaskGone, read_instances
 from panel.mirror.sync.results import read_results
-from panel.mirror.sync.runs import is_finished, mark_deleted, store_run
+from panel.mirror.sync.runs import is_finished, mark_deleted, plan_mapped_task, store_run
 from panel.servers.client import open_client
 
 QUIET_SECONDS: Final = 15.0
-"""The interval for a map that has settled while its run goes on."""
+"""The longest interval while the run goes on: of a map that has settled, or in which nothing happens."""
 LEFTOVER_SECONDS: Final = (60.0, 900.0)
 """The interval, at first and at most, for a finished run with instances that have not settled."""
 LEFTOVERS_GIVEN_UP: Final = timedelta(days=2)
@@ -44,6 +44,7 @@ def sync_claimed(claim: Claim[MappedTask], *, full: bool) -> bool:
                 claim.succeed(due_at=None, complete=False)
                 return True
             except TaskGone:
+                _plan_what_is_there(airflow, run)
                 mapped_task.delete()
                 return True
     except AirflowError as error:
@@ -60,8 +61,6 @@ def _pass(airflow: Airflow, claim: Claim[MappedTask], *, full: bool) -> bool:
     """Whether something is left to read at once."""
     mapped_task = claim.row
     _refresh_run(airflow, mapped_task.run)
-    if full or mapped_task.full_synced_at is None:
-        forget_unreadable(claim)
     read_instances(airflow, claim, full=full)
     results_left = read_results(airflow, claim)
     errors_left = read_errors(airflow, claim)
@@ -80,14 +79,22 @@ def _refresh_run(airflow: Airflow, run: DagRun) -> None:
     store_run(run, row)
 
 
+def _plan_what_is_there(airflow: Airflow, run: DagRun) -> None:
+    """The run belongs to another version of the Dag than the one that is known: its own rows tell what was mapped."""
+    rows = airflow.instances.bulk(run.dag.dag_id, run.run_id)
+    for task_id in dict.fromkeys(row.task_id for row in rows if row.map_index >= 0):
+        plan_mapped_task(run, task_id)
+
+
 def _due_at(claim: Claim[MappedTask], *, left: bool) -> datetime | None:
     mapped_task, now = claim.row, timezone.now()
     if left:
         return now
     unsettled = any(outcome not in SETTLED and outcome != Outcome.UNKNOWN_RESULT for outcome in mapped_task.counts)
     if not is_finished(mapped_task.run):
+        idle = (now - (mapped_task.changed_at or now)).total_seconds()
         at_work = unsettled or not mapped_task.counts
-        seconds = settings.MIRROR_FRESH_SECONDS if at_work else QUIET_SECONDS
+        seconds = min(QUIET_SECONDS, max(settings.MIRROR_FRESH_SECONDS, idle / 10)) if at_work else QUIET_SECONDS
         return now + timedelta(seconds=max(seconds, SHARE * (now - claim.started_at).total_seconds()))
     since = now - (mapped_task.changed_at or now)
     if not unsettled or since > LEFTOVERS_GIVEN_UP:

@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 from django.utils import timezone
 
 from panel.airflow import Airflow, AirflowError, NotFound
-from panel.mirror.claims import Claim, ClaimLost, claim
+from panel.mirror.claims import MOST_BACKOFF_SECONDS, Claim, ClaimLost, claim
 from panel.mirror.models import Dag, DagRun, ServerMirror, Synced
 from panel.mirror.sync.dags import DAG_EVERY, read_dag
 from panel.mirror.sync.runs import is_finished, mark_deleted, plan_mapped_tasks, store_run
@@ -20,24 +20,26 @@ from panel.servers.models import Server
 
 Row = TypeVar("Row", bound=Synced)
 
+SERVER_BACKOFF_SECONDS: Final = 30.0
+"""A server that is back is noticed soon: everything else of it waits for that."""
+
 RUN_EVERY: Final = timedelta(seconds=60)
 """Active runs are told by the server's pass; this one is for what that misses, a run that vanished above all."""
 
 
-def pass_server(server: Server) -> list[Dag]:
-    """The Dags that are new; none also when somebody else is at it."""
+def pass_server(server: Server) -> list[Dag] | None:
+    """The Dags that are new; ``None`` when the server was not read: somebody else is at it, or it failed."""
     mirror, _created = ServerMirror.objects.get_or_create(server=server)
     held = claim(mirror)
     if held is None:
-        return []
+        return None
     new: list[Dag] = []
 
     def read(airflow: Airflow) -> datetime | None:
         new.extend(read_server(airflow, held))
         return timezone.now() + SERVER_EVERY
 
-    _read(held, server, read)
-    return new
+    return new if _read(held, server, read, most_backoff=SERVER_BACKOFF_SECONDS) else None
 
 
 def pass_dag(dag: Dag) -> bool:
@@ -74,13 +76,19 @@ def pass_run(run: DagRun) -> bool:
     return _read(held, run.dag.server, read)
 
 
-def _read(held: Claim[Row], server: Server, read: Callable[[Airflow], datetime | None]) -> bool:
+def _read(
+    held: Claim[Row],
+    server: Server,
+    read: Callable[[Airflow], datetime | None],
+    *,
+    most_backoff: float = MOST_BACKOFF_SECONDS,
+) -> bool:
     with suppress(ClaimLost):
         try:
             with open_client(server) as airflow:
                 due_at = read(airflow)
         except AirflowError as error:
-            held.fail(error)
+            held.fail(error, most_seconds=most_backoff)
             return False
         held.succeed(due_at=due_at)
         return True
