@@ -31,7 +31,7 @@ from panel.wake import wake
 
 logger = logging.getLogger(__name__)
 
-CLAIM: Final = timedelta(minutes=3)
+CLAIM: Final = timedelta(minutes=5)
 """Longer than the few bounded requests of one attempt; a killed worker's launch goes on after it."""
 LONGEST_PAUSE: Final = 60
 NOTE_LENGTH: Final = 1_000

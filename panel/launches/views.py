@@ -67,7 +67,7 @@ def _submitted(request: HttpRequest, server: Server, reading: FormReading) -> Ht
         )
     except Problem as problem:
         form.add(problem.message, problem.fields)
-        if isinstance(problem, Conflicting):
+        if isinstance(problem, Conflicting) or "idempotency_key" in problem.fields:
             form.renew_key()
         return _form_page(request, server, form, status=problem.http_status)
     return redirect("launches:launch_detail", launch_id=requested.launch.pk)

@@ -257,3 +257,11 @@ def test_who_is_not_logged_in_logs_in_first(client, db):
     answer = Client().get(URL)
     assert answer.status_code == 302
     assert "/login/" in answer["Location"]
+
+
+def test_a_key_that_was_tampered_with_is_replaced(client):
+    form = client.get(URL).context["form"]
+    posted = {"launch-form": form.reading.digest, "p-env": '"prod"', "p-replicas": "2", "p-version": "1"}
+    answer = client.post(URL, posted | {"launch-key": "x" * 500})
+    assert answer.status_code == 422
+    assert client.post(URL, posted | {"launch-key": answer.context["form"].key}).status_code == 302
