@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-from django.db.models import QuerySet
+from datetime import datetime
+
+from django.db.models import Count, Max, Q, QuerySet
 
 from panel.servers.models import Server
 
 
 def servers() -> QuerySet[Server]:
     return Server.objects.order_by("slug")
+
+
+def servers_version() -> str:
+    """Changes whenever the list of servers shows something new, for the page that polls it."""
+    seen = Server.objects.aggregate(
+        Count("pk"), Count("pk", filter=Q(healthy=True)), Count("checked_at"), Max("checked_at"), Max("last_error_at")
+    )
+    return "-".join(
+        str(int(value.timestamp() * 1000)) if isinstance(value, datetime) else str(value or 0)
+        for value in seen.values()
+    )
 
 
 def server(slug: str) -> Server:

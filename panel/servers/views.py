@@ -20,9 +20,12 @@ from panel.servers.models import Server
 @require_GET
 def server_list(request: HttpRequest) -> HttpResponse:
     template = "servers/server_list.html"
+    version = selectors.servers_version()
     if getattr(request, "htmx", False):
+        if request.GET.get("v") == version:
+            return HttpResponse(status=204)
         template += "#server-table"
-    return render(request, template, {"servers": selectors.servers()})
+    return render(request, template, {"servers": selectors.servers(), "version": version})
 
 
 @requires(Action.MANAGE_SERVERS)

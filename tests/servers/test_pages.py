@@ -86,6 +86,15 @@ def test_the_poller_gets_the_table_alone(as_user, viewer, server) -> None:
     assert "<html" not in page
 
 
+def test_the_poller_gets_nothing_while_nothing_is_new(as_user, viewer, server) -> None:
+    browser = as_user(viewer)
+    version = browser.get(LIST).context["version"]
+    poll = {"path": f"{LIST}?v={version}", "headers": {"HX-Request": "true"}}
+    assert browser.get(**poll).status_code == 204
+    services.note_failed(server=server, error=Unreachable("gone"))
+    assert b"gone" in browser.get(**poll).content
+
+
 def test_without_servers_the_page_says_what_to_do(as_user, viewer, admin) -> None:
     assert b"An administrator of Mapboard adds them" in as_user(viewer).get(LIST).content
     assert ADD.encode() in as_user(admin).get(LIST).content
