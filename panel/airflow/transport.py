@@ -38,6 +38,8 @@ WHOLE_ANSWER_TIMEOUTS: Final = 5
 """An answer that trickles in may take this many time-outs in all."""
 ERROR_BODY_BYTES: Final = 256 * 1024
 _SENTENCE_LENGTH: Final = 300
+_LOOPBACK: Final = ("all://127.0.0.1", "all://localhost", "all://[::1]")
+"""A company's proxy cannot reach these, and is not asked to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,7 @@ def open_http(limits: Limits, ca_pem: str, transport: httpx.BaseTransport | None
         timeout=httpx.Timeout(limits.timeout_seconds, connect=min(10.0, limits.timeout_seconds)),
         # Airflow closes idle connections after 5 s; one it is about to close must not take a write with it.
         limits=httpx.Limits(max_connections=limits.max_in_flight, keepalive_expiry=2.0),
+        mounts=dict.fromkeys(_LOOPBACK),  # None: the transport itself, whatever HTTP_PROXY says
         follow_redirects=False,
         headers={"Accept-Encoding": "gzip", "User-Agent": "mapboard"},
     )

@@ -83,14 +83,24 @@ def company(tmp_path: Path) -> Iterator[tuple[str, str]]:
 
 
 @pytest.fixture(autouse=True)
-def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+def a_proxy_that_is_dead(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing listens on port 1: what goes through the proxy fails."""
+    for name in ("NO_PROXY", "no_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
 
 
 def test_it_is_trusted_with_its_ca(company):
     base_url, ca_pem = company
     with Airflow(base_url, BearerToken("x"), ca_pem=ca_pem) as airflow:
         assert airflow.version().version == "3.3.2"
+
+
+def test_a_server_elsewhere_is_reached_through_the_proxy():
+    """That is: not reached, the proxy being dead."""
+    with Airflow("https://airflow.invalid", BearerToken("x")) as airflow, pytest.raises(Unreachable, match="refused"):
+        airflow.version()
 
 
 def test_it_is_not_trusted_without(company):
