@@ -16,10 +16,14 @@ def servers() -> QuerySet[Server]:
 def servers_version() -> str:
     """Changes whenever the list of servers shows something new, for the page that polls it."""
     seen = Server.objects.aggregate(
-        Count("pk"), Count("pk", filter=Q(healthy=True)), Count("checked_at"), Max("checked_at"), Max("last_error_at")
+        servers=Count("pk"),
+        healthy=Count("pk", filter=Q(healthy=True)),
+        checked=Count("checked_at"),
+        checked_at=Max("checked_at"),
+        last_error_at=Max("last_error_at"),
     )
     return "-".join(
-        str(int(value.timestamp() * 1000)) if isinstance(value, datetime) else str(value or 0)
+        str(int(value.timestamp() * 1_000_000)) if isinstance(value, datetime) else str(value or 0)
         for value in seen.values()
     )
 
