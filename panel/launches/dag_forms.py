@@ -9,7 +9,7 @@ from typing import Any
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from panel.airflow import AirflowError, DagDetails, NotFound, Rejected
+from panel.airflow import AirflowError, DagDetails, NotFound, Rejected, Unreachable
 from panel.launches.conf import digest
 from panel.launches.fields import Field, fields_of
 from panel.launches.models import DagForm
@@ -70,20 +70,28 @@ class FormReading:
 def read_form(*, server: Server, dag_id: str) -> FormReading:
     """The form as Airflow has it now, or the last known copy when Airflow cannot be asked.
 
-    Raises NotFound for a Dag that Airflow does not know (or may not show us), and the AirflowError when there is no
-    copy either.
+    A server that is known to be away is not waited for when there is a copy. Raises NotFound for a Dag that Airflow
+    does not know (or may not show us), and the AirflowError when there is no copy either.
     """
+    known = DagForm.objects.filter(server=server, dag_id=dag_id).first()
+    if known is not None and server.unreachable_since is not None:
+        return FormReading(known, Unreachable(server.last_error or _("it has been unreachable for a while")))
+    try:
+        return fetch_form(server=server, dag_id=dag_id)
+    except AirflowError as error:
+        if known is None or (isinstance(error, Rejected) and not error.retryable):
+            raise
+        return FormReading(known, error)
+
+
+def fetch_form(*, server: Server, dag_id: str) -> FormReading:
+    """The form as Airflow has it now. Raises AirflowError; NotFound for a Dag that Airflow does not know."""
     try:
         with open_client(server) as airflow:
             details = airflow.dags.details(dag_id)
     except NotFound:
         DagForm.objects.filter(server=server, dag_id=dag_id).delete()
         raise
-    except AirflowError as error:
-        known = DagForm.objects.filter(server=server, dag_id=dag_id).first()
-        if known is None or (isinstance(error, Rejected) and not error.retryable):
-            raise
-        return FormReading(known, error)
     return FormReading(_keep(server, dag_id, details))
 
 

@@ -21,7 +21,7 @@ from django.utils.translation import gettext as _
 from panel.access.services import record_event
 from panel.airflow import Airflow, AirflowError, Conflict, DagRun, Forbidden, Invalid, NotFound, Rejected, Unsupported
 from panel.launches.conf import conf_errors
-from panel.launches.dag_forms import read_form
+from panel.launches.dag_forms import fetch_form
 from panel.launches.models import Launch
 from panel.launches.selectors import unclaimed
 from panel.launches.states import RUN_STATES, State
@@ -104,9 +104,7 @@ def _find_or_send(airflow: Airflow, launch: Launch) -> Verdict | None:
 
 def _check(launch: Launch, server: Server) -> Refused | None:
     """The check that could not be made while Airflow was away."""
-    reading = read_form(server=server, dag_id=launch.dag_id)
-    if reading.trouble is not None:
-        raise reading.trouble
+    reading = fetch_form(server=server, dag_id=launch.dag_id)
     if reading.obstacle:
         return Refused(reading.obstacle)
     if errors := conf_errors(reading.fields, launch.params):

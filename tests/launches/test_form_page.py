@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 
 import pytest
+from django.utils import timezone
 
 from panel.launches.models import Launch
+from panel.servers.models import Server
 
 pytestmark = pytest.mark.django_db
 
@@ -230,6 +232,15 @@ def test_airflow_down_shows_the_last_known_form_and_keeps_the_launch(client, fil
     assert "last known one" in text_of(client.get(URL))
     assert filled_in(version="1").status_code == 302
     assert Launch.objects.get().state == "submitting"
+
+
+def test_a_server_known_to_be_away_is_not_waited_for(client, server, fake_airflow):
+    client.get(URL)
+    Server.objects.update(unreachable_since=timezone.now(), last_error="airflow.test did not answer within 30 s.")
+    fake_airflow.forget_requests()
+    page = text_of(client.get(URL))
+    assert "did not answer within 30 s" in page
+    assert fake_airflow.requests == []
 
 
 def test_airflow_down_and_no_form_known_is_a_clear_page(client, fake_airflow):
