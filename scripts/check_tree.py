@@ -78,7 +78,7 @@ def lines_of_text(root: Path, files: list[str]) -> Iterator[Breach]:
         if name in THIS or Path(name).suffix in BINARY:
             continue
         patterns = [*ANYWHERE]
-        if name.endswith(".py") and not name.startswith("tests/"):
+        if name.endswith(".py") and not name.startswith(("tests/", "benchmarks/")):
             patterns += IN_PYTHON
         if name.startswith("templates/"):
             patterns += IN_TEMPLATES

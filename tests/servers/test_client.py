@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
@@ -153,6 +154,16 @@ def test_waiting_for_a_slot_in_vain_says_nothing_about_airflow(server, fake_airf
     with pytest.raises(NoSlot), open_client(server):
         raise NoSlot("all in use")
     assert fresh(server).healthy is None
+
+
+def test_threads_share_a_client_within_the_servers_limit(server, fake_airflow, broker_url) -> None:
+    server.max_in_flight = 2
+    fake_airflow.delay_seconds = 0.02
+    with open_client(server) as airflow, ThreadPoolExecutor(8) as pool:
+        versions = list(pool.map(lambda _: airflow.check().version, range(16)))
+    assert versions == ["3.3.2"] * 16
+    assert fake_airflow.peak_in_flight == 2
+    assert fake_airflow.auth.logins == 1
 
 
 def test_a_secret_under_an_unknown_key_is_said_clearly(server, settings) -> None:
