@@ -14,3 +14,5 @@ urlpatterns = [
     path("api/v1/", include("panel.api.urls")),
     re_path(r"^api(?:/|$)", UnknownAddress.as_view()),
 ]
+
+handler500 = "panel.api.views.server_error"

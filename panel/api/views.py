@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib.auth.views import redirect_to_login
-from django.http import HttpResponseBase
+from django.http import HttpRequest, HttpResponseBase, JsonResponse
 from django.utils.translation import gettext as _
+from django.views.defaults import server_error as page_server_error
 from drf_spectacular.renderers import OpenApiJsonRenderer2, OpenApiYamlRenderer2
 from drf_spectacular.utils import extend_schema
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
@@ -36,6 +37,14 @@ class Docs(SpectacularSwaggerSplitView):
         if isinstance(exc, LoginRequired):
             return redirect_to_login(self.request.get_full_path())
         return super().handle_exception(exc)
+
+
+def server_error(request: HttpRequest) -> HttpResponseBase:
+    """Django's ``handler500``: a defect of ours, in the API's shape for the API; it is in the log."""
+    if not request.path.startswith("/api/"):
+        return page_server_error(request)
+    message = _("Something went wrong in Mapboard. It was logged; tell an administrator when it happened.")
+    return JsonResponse({"error": {"code": "server_error", "message": message, "fields": {}}}, status=500)
 
 
 @extend_schema(exclude=True)

@@ -12,6 +12,7 @@ from rest_framework.generics import GenericAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from config.urls import handler500 as server_error
 from config.urls import urlpatterns as real_urls
 from panel.access.actions import Action
 from panel.access.services import create_api_token
@@ -63,6 +64,7 @@ class Sample(StrictQuery, GenericAPIView):
         return Response(body.validated_data, status=201)
 
 
+handler500 = server_error
 urlpatterns = [
     path("api/v1/sample/", Sample.as_view()),
     path("api/v1/things/<str:thing>/", Sample.as_view()),
@@ -266,6 +268,16 @@ def test_what_goes_wrong_below_has_one_shape(as_user, viewer, raised, http_statu
     assert answer.status_code == http_status
     assert error(answer)["code"] == code
     assert error(answer)["fields"] == getattr(raised, "fields", {})
+
+
+def test_a_defect_of_ours_is_500_in_the_same_shape_and_tells_nothing(as_user, viewer) -> None:
+    RAISED.append(ZeroDivisionError("s3cret detail"))
+    browser = as_user(viewer)
+    browser.raise_request_exception = False
+    answer = browser.get("/api/v1/sample/")
+    assert answer.status_code == 500
+    assert error(answer)["code"] == "server_error"
+    assert "s3cret" not in answer.content.decode()
 
 
 def test_one_caller_cannot_ask_for_ever(as_user, viewer, operator, monkeypatch) -> None:
