@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-from collections.abc import Iterator
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import expect
 
 from panel.launches.models import Launch
 from panel.launches.submission import submit_launch
 from panel.launches.watching import mirror_run
 from panel.mirror.models import MappedTask
-from panel.mirror.services import sync_mapped_task
+from tests.browser.conftest import PHONE, refreshed
+from tests.browser.test_every_page import SCREENS, check
 from tests.fakes.airflow import Task
 
-pytestmark = [pytest.mark.browser, pytest.mark.enable_socket, pytest.mark.django_db(transaction=True)]
-
-LOOKS = [(1440, "light"), (1440, "dark"), (390, "light"), (390, "dark")]
+URL = "/servers/prod/dags/rollout/launch/"
 REGIONS = ["us-east-1", "us-west-2", "eu-west-1", "ap-southeast-1"]
 PARAMS = {
     "env": {
@@ -72,44 +67,10 @@ PARAMS = {
 }
 
 
-@pytest.fixture(params=LOOKS, ids=[f"{width}-{scheme}" for width, scheme in LOOKS])
-def page(request, live_server, deployer, client, settings, monkeypatch) -> Iterator[Page]:
-    """A browser in Berlin, logged in as the deployer."""
-    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")  # playwright's sync API runs an event loop in this thread
-    client.force_login(deployer)
-    width, scheme = request.param
-    with sync_playwright() as playwright:
-        arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=arguments)
-        context = browser.new_context(
-            base_url=live_server.url,
-            viewport={"width": width, "height": 900},
-            color_scheme=scheme,
-            timezone_id="Europe/Berlin",
-        )
-        name = settings.SESSION_COOKIE_NAME
-        context.add_cookies([{"name": name, "value": client.cookies[name].value, "url": live_server.url}])
-        shown = context.new_page()
-        shown.set_default_timeout(15_000)
-        yield shown
-        browser.close()
-
-
 @pytest.fixture
-def rollout(server, fake_airflow):
+def rollout(groups, server, fake_airflow):
     tasks = [Task("deploy_region", is_mapped=True, downstream=["check"]), Task("check", trigger_rule="all_done")]
     return fake_airflow.add_dag("rollout", params=PARAMS, tasks=tasks, description="Rolls a version out.")
-
-
-def is_fit_to_be_seen(page: Page) -> None:
-    serious = [
-        f"{found['id']}: {found['nodes'][0]['html'][:200]}"
-        for found in Axe().run(page).response["violations"]
-        if found["impact"] in {"serious", "critical"}
-    ]
-    assert serious == []
-    sideways = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-    assert sideways <= 0
 
 
 def what_the_worker_does(launch: Launch) -> None:
@@ -120,14 +81,15 @@ def what_the_worker_does(launch: Launch) -> None:
 
 def sync_targets() -> None:
     for mapped_task in MappedTask.objects.all():
-        sync_mapped_task(mapped_task_id=mapped_task.pk, full=True)
+        refreshed(mapped_task)
 
 
-def test_a_form_is_filled_in_corrected_launched_and_its_targets_watched(page, rollout, fake_airflow):
-    page.goto("/servers/prod/dags/rollout/launch/")
+@SCREENS
+def test_a_form_is_filled_in_corrected_launched_and_its_targets_watched(screen, opened, olga, rollout, fake_airflow):
+    page = opened(olga, URL, screen, timezone_id="Europe/Berlin")
     expect(page.get_by_label("Not before")).to_have_value(re.compile(r"2026-12-01T11:00(:00)?"))
     expect(page.get_by_text("Europe/Berlin")).to_be_visible()
-    is_fit_to_be_seen(page)
+    check(page, screen)
 
     page.get_by_label("Replicas").fill("99")
     page.get_by_label("Notify").fill("nobody")
@@ -138,7 +100,7 @@ def test_a_form_is_filled_in_corrected_launched_and_its_targets_watched(page, ro
     expect(page.get_by_label("Replicas")).to_have_value("99")
     expect(page.get_by_role("alert")).to_contain_text("Enter 9 or less.")
     expect(page.get_by_role("alert")).to_contain_text("Enter an e-mail address")
-    is_fit_to_be_seen(page)
+    check(page, screen)
     assert fake_airflow.world.runs == {}
 
     page.get_by_label("Environment").select_option(label="Production (four regions)")
@@ -173,7 +135,7 @@ def test_a_form_is_filled_in_corrected_launched_and_its_targets_watched(page, ro
     failed = page.get_by_role("row").filter(has_text="us-west-2")
     expect(failed).to_contain_text("hard failure")
     expect(failed).to_contain_text("RolloutFailed: 2 of 3 replicas <b>")
-    is_fit_to_be_seen(page)
+    check(page, screen)
 
     fake_airflow.finish("rollout", run.run_id, "deploy_region", 2, result={"status": "ok"})
     sync_targets()
@@ -181,12 +143,11 @@ def test_a_form_is_filled_in_corrected_launched_and_its_targets_watched(page, ro
 
     page.goto("/launches/")
     expect(page.get_by_role("link", name="rollout")).to_be_visible()
-    is_fit_to_be_seen(page)
+    check(page, screen)
 
 
-@pytest.mark.parametrize("page", LOOKS[2:3], indirect=True, ids=["390-light"])
-def test_no_value_takes_the_text_away_and_gives_it_back(page, rollout):
-    page.goto("/servers/prod/dags/rollout/launch/")
+def test_no_value_takes_the_text_away_and_gives_it_back(opened, olga, rollout):
+    page = opened(olga, URL, PHONE)
     notes, none = page.get_by_label("Release notes", exact=True), page.get_by_label("No value: Release notes")
     expect(none).to_be_checked()
     notes.fill("typed")
