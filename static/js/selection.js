@@ -74,7 +74,6 @@
     event.detail.parameters.indices = expression();
   });
 
-  document.addEventListener("htmx:afterSettle", draw);
-  document.addEventListener("htmx:oobAfterSwap", draw);
+  for (const name of ["htmx:afterSwap", "htmx:oobAfterSwap", "htmx:afterSettle"]) document.addEventListener(name, draw);
   draw();
 })();
