@@ -19,13 +19,17 @@ run: venv ## The panel alone, against your own Airflow (PORT, DATABASE_URL, REDI
 	@$(BIN)/python -m config.run
 
 test: venv ## The tests; they need no network, no root, no service
-	@$(BIN)/pytest -n 2 --dist worksteal -m "not live and not browser" -q
+	@$(BIN)/pytest -n 2 --dist worksteal -m "not live and not browser" -q $(PYTEST_ARGS)
 
 live: venv ## The live tests: they start a real Airflow themselves
 	@$(BIN)/pytest -m live -q
 
 browser: venv ## The browser tests, with Chromium
 	@$(BIN)/pytest -m browser -q
+
+bench: venv ## Benchmarks: ratios against Airflow doing the same work in the same run
+	@scripts/venv.sh var/airflow requirements/airflow.txt
+	@$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
 check: venv ## Lint, types, architecture
 	@$(BIN)/ruff check .

@@ -139,7 +139,9 @@ TEMPLATES = [
 ]
 
 STATIC_URL = "static/"
-STATIC_ROOT = Path(env.str("MAPBOARD_STATIC_ROOT", str(BASE_DIR / "staticfiles")))
+STATIC_ROOT = Path(env.str("MAPBOARD_STATIC_ROOT", str((BASE_DIR if IN_PRODUCTION else VAR_DIR) / "staticfiles")))
+if not IN_PRODUCTION:
+    private_directory(STATIC_ROOT)
 STATICFILES_DIRS = [BASE_DIR / "static"]
 WHITENOISE_USE_FINDERS = not IN_PRODUCTION
 STORAGES = {
