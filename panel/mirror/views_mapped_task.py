@@ -43,7 +43,7 @@ def mapped_task_detail(request: HttpRequest, slug: str, dag_id: str, run_id: str
             "chips": task_page.chips(listed),
             "filters": {name: request.GET.get(name, "") for name in NAMES},
             "matching_query": task_page.matching_query(listed),
-        "poll_query": _poll_query(request, _version(task), listed.shown),
+            "poll_query": _poll_query(request, _version(task), listed.shown),
         }
     )
     status = listed.problem.http_status if listed.problem else 200

@@ -1,19 +1,21 @@
 // Copy buttons: <button data-copy="text" hidden>. They show themselves where copying works.
+// <button data-copy-of="id" hidden> copies the text of that element.
 // <a href="…" data-copy-from> copies the plain text at its address; without this script it shows it.
 (() => {
   const works = Boolean(navigator.clipboard);
 
-  const show = () => { if (works) for (const button of document.querySelectorAll("[data-copy][hidden]")) button.hidden = false; };
+  const show = () => { if (works) for (const button of document.querySelectorAll("[data-copy][hidden], [data-copy-of][hidden]")) button.hidden = false; };
 
   const textOf = async (element) => {
-    if (!element.matches("[data-copy-from]")) return element.dataset.copy;
+    if ("copyOf" in element.dataset) return document.getElementById(element.dataset.copyOf).textContent;
+    if (!("copyFrom" in element.dataset)) return element.dataset.copy;
     const answer = await fetch(element.href);
     if (!answer.ok) throw new Error(answer.statusText);
     return answer.text();
   };
 
   document.addEventListener("click", async (event) => {
-    const button = event.target.closest("[data-copy], [data-copy-from]");
+    const button = event.target.closest("[data-copy], [data-copy-of], [data-copy-from]");
     if (!button || !works || event.ctrlKey || event.metaKey) return;
     event.preventDefault();
     try {

@@ -89,6 +89,12 @@
   for (const name of ["htmx:sendError", "htmx:timeout"])
     document.addEventListener(name, (event) => missed(event.detail.elt, toasts.dataset.away));
 
+  // What a filter found is said to those who do not see it.
+  document.addEventListener("htmx:afterSettle", (event) => {
+    const said = event.detail.elt?.querySelector?.("[data-announce]");
+    if (said) document.getElementById("live-region").textContent = said.textContent.trim();
+  });
+
   // A panel that was opened in place takes the focus to its heading, once; polled updates never do.
   document.addEventListener("htmx:afterSettle", (event) => {
     const opened = event.detail.elt?.matches?.("[data-opened]") ? event.detail.elt : event.detail.elt?.querySelector?.("[data-opened]");

@@ -247,6 +247,7 @@ def sort_header(
     query.pop("cursor", None)
     query["ordering"] = f"-{field}" if ascending else field
     return {
+        "field": field,
         "label": label,
         "href": f"{context['request'].path}?{query.urlencode()}",
         "direction": "ascending" if ascending else "descending" if descending else "none",
