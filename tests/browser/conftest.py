@@ -20,6 +20,17 @@ from panel.mirror.models import MappedTask
 from tests.fakes.airflow import FakeAirflow, Task
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+PARAMS: dict[str, Any] = {
+    "env": {"value": "staging", "schema": {"type": "string", "enum": ["staging", "prod"]}},
+    "version": {"value": None, "schema": {"type": "string", "title": "Version"}, "description": "Such as 1.2.3"},
+    "replicas": {"value": 3, "schema": {"type": "integer", "minimum": 1, "maximum": 10, "section": "Size"}},
+    "force": {"value": False, "schema": {"type": "boolean"}},
+    "notes": {"value": "a\nb", "schema": {"type": "string", "format": "multiline"}},
+    "day": {"value": "2026-11-22", "schema": {"type": "string", "format": "date"}},
+    "at": {"value": None, "schema": {"type": ["null", "string"], "format": "date-time"}},
+    "regions": {"value": ["eu"], "schema": {"type": "array", "examples": ["eu", "us"]}},
+    "extra": {"value": {"a": 1}, "schema": {"type": "object"}},
+}
 RUN = "manual__2026-11-22T02:00:00+00:00"
 
 
@@ -128,6 +139,7 @@ def fake_run(fake_airflow) -> FakeAirflow:
     """A run of "etl.daily" with 24 indices: 3 and 17 failed, 5 failed softly, 20 and above still wait."""
     fake_airflow.add_dag(
         "etl.daily",
+        params=PARAMS,
         tasks=[
             Task("list_files", downstream=["process_file"]),
             Task("process_file", is_mapped=True, expands="list_files", downstream=["summarize_run"]),

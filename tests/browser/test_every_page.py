@@ -75,6 +75,33 @@ def test_it_can_be_read_and_used(name, screen, opened, anna, task):
 
 
 @SCREENS
+def test_a_retry_and_its_pages_can_be_read_and_used(screen, opened, anna, task):
+    page = opened(anna, f"{TASK}?outcome=hard_failure", screen)
+    page.click("#retry-failures")
+    page.fill("#retry-panel [name=reason]", "warehouse was read-only")
+    check(settled(page), screen)
+    page.click("#retry-panel button[type=submit]")
+    page.wait_for_url("**/retry-jobs/*/")
+    check(settled(page), screen)
+    for path in ("/retry-jobs/", "/audit/"):
+        page.goto(path)
+        check(settled(page), screen)
+
+
+@SCREENS
+def test_a_launch_and_its_pages_can_be_read_and_used(screen, opened, anna, task):
+    page = opened(anna, f"{DAG}launch/", screen)
+    page.click("main button.primary")
+    check(settled(page), screen)  # the version is missing: errors beside the fields
+    page.fill("[name$=version]", "1.2.3")
+    page.click("main button.primary")
+    page.wait_for_url("**/launches/*/")
+    check(settled(page), screen)
+    page.goto("/launches/")
+    check(settled(page), screen)
+
+
+@SCREENS
 def test_the_login_can_be_read_and_used(screen, opened):
     check(settled(opened(None, "/login/", screen)), screen)
 
