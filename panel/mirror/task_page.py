@@ -89,6 +89,10 @@ class Listing:
         return str(IndexExpression.of(row.map_index for row in self.page.rows))
 
     @property
+    def problem_is_beside_its_field(self) -> bool:
+        return self.problem is not None and bool(self.problem.fields.keys() & {"indices", "label", "q", "try_number"})
+
+    @property
     def query(self) -> str:
         return query_of(self.selection)
 

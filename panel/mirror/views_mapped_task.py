@@ -116,5 +116,5 @@ def _groups(task: MappedTask) -> dict[str, Any]:
         "more_groups": groups[GROUPS_AT_ONCE:GROUPS_AT_MOST],
         "hidden_groups": max(0, len(groups) - GROUPS_AT_MOST),
         "largest_group": groups[0].count if groups else 0,
-        "groups_revision": boards.revision([(group.id, group.count) for group in groups]),
+        "groups_revision": boards.revision([(group.id, group.count) for group in groups], task.failing),
     }

@@ -227,3 +227,11 @@ def test_people_in_no_group_are_refused_and_strangers_log_in(as_user, nobody, cl
     assert client.get(place(task)).status_code == 302
     answer = client.get(place(task), headers=HTMX | {"hx-current-url": f"http://testserver{place(task)}"})
     assert answer["HX-Redirect"].startswith("/login/")
+
+
+def test_upstream_failures_without_a_message_can_still_be_shown_and_retried(as_user, operator, server):
+    html = page(as_user(operator), place(mirrored_task(server, ["success", "upstream_failed", "upstream_failed"])))
+    section = html[html.index('id="errors"') :].split("</section>")[0]
+    assert "Show all 2 failed" in section
+    assert "Retry all 2…" in section
+    assert " hidden>" not in section.split(">")[0] + ">"
