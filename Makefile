@@ -36,7 +36,7 @@ check: venv ## Lint, types, architecture
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
-	@$(BIN)/djlint --check --lint --quiet templates
+	@$(BIN)/djlint --lint --quiet templates
 	@$(BIN)/python scripts/check_tree.py
 	@$(BIN)/python manage.py makemigrations --check --dry-run
 	@$(BIN)/python manage.py check
@@ -44,7 +44,6 @@ check: venv ## Lint, types, architecture
 format: venv ## Brings the source into shape
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
-	@$(BIN)/djlint --reformat --quiet templates
 
 requirements: ## Compiles requirements/*.in to hashed requirement files (needs uv)
 	@for name in uv base dev airflow; do \

@@ -59,8 +59,10 @@ class Processes(Manager):  # type: ignore[misc]  # honcho has no types
 
 def main(arguments: list[str]) -> int:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
-    # Until honcho listens, SIGTERM is what Ctrl-C is: every started thing is stopped on the way out.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # Until honcho listens, SIGTERM is what Ctrl-C is: every started thing is stopped on the way out. A shell starts
+    # background jobs with SIGINT ignored; it stops us all the same.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     try:
         django.setup()
         return run(until_stdin_closes="--until-stdin-closes" in arguments)
