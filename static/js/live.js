@@ -63,7 +63,7 @@
       if (!shown) continue;
       shown.replaceWith(list);
       htmx.process(list);
-      document.dispatchEvent(new CustomEvent("htmx:afterSettle"));
+      document.dispatchEvent(new CustomEvent("htmx:afterSettle", { detail: { elt: list } }));
     }
   };
   for (const name of ["pointerover", "focusin"]) document.addEventListener(name, () => { if (waiting.size) letIn(); });

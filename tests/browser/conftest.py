@@ -19,6 +19,8 @@ from panel.mirror import services
 from panel.mirror.models import MappedTask
 from tests.fakes.airflow import FakeAirflow, Task
 
+BUSY = ".htmx-request, .htmx-swapping, .htmx-settling"
+"""What htmx marks while it works. (``wait_for_function`` would need ``eval``, which the content policy forbids.)"""
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 PARAMS: dict[str, Any] = {
     "env": {"value": "staging", "schema": {"type": "string", "enum": ["staging", "prod"]}},

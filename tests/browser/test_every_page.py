@@ -3,9 +3,10 @@
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from django.utils import timezone
+from playwright.sync_api import expect
 
 from panel.servers.models import Server
-from tests.browser.conftest import DESKTOP, DESKTOP_DARK, PHONE, PHONE_DARK, RUN
+from tests.browser.conftest import BUSY, DESKTOP, DESKTOP_DARK, PHONE, PHONE_DARK, RUN
 
 DAG = "/servers/prod/dags/etl.daily/"
 TASK = f"{DAG}runs/{RUN}/tasks/process_file/"
@@ -56,7 +57,7 @@ def serious(page):
 
 def settled(page):
     page.wait_for_load_state("networkidle")
-    page.wait_for_function("!document.querySelector('.htmx-request, .htmx-swapping, .htmx-settling')")
+    expect(page.locator(BUSY)).to_have_count(0)
     return page
 
 

@@ -99,7 +99,8 @@ def test_what_is_ticked_is_copied_as_an_index_expression(opened, olga, task):
     page.click("#tile-hard_failure")
     expect(page.locator("#row-0")).to_have_count(0)
     page.click("[data-copy-from]")
-    page.wait_for_function("async () => await navigator.clipboard.readText() === '3,17'")
+    expect(page.locator("[data-copy-from]")).to_have_text("Copied.")
+    assert page.evaluate("navigator.clipboard.readText()") == "3,17"
 
 
 def test_live_news_change_numbers_in_place_and_disturb_nothing(page, task, fake_run):
