@@ -17,7 +17,7 @@ from panel.mirror.models import Synced
 
 Row = TypeVar("Row", bound=Synced)
 
-CLAIM_SECONDS: Final = 240.0
+CLAIM_SECONDS: Final = 120.0
 """Longer than the slowest single call; work that takes longer renews its claim between calls."""
 FIRST_BACKOFF_SECONDS: Final = 5.0
 MOST_BACKOFF_SECONDS: Final = 300.0

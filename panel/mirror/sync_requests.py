@@ -27,7 +27,8 @@ MOST_WAITERS: Final = 4
 """Requests of one web process that may wait at a time; further ones are answered at once and ask again."""
 WAIT_SECONDS: Final = 55.0
 WORK_SECONDS: Final = 600.0
-CLAIM: Final = timedelta(seconds=WORK_SECONDS + 60)
+CLAIM: Final = timedelta(seconds=120)
+"""Renewed between passes: a worker that died keeps nobody waiting for long."""
 OVERDUE: Final = timedelta(seconds=10)
 POLL_SECONDS: Final = 0.25
 
@@ -90,6 +91,7 @@ def _bring_up_to_date(request: SyncRequest) -> None:
     ends_at = time.monotonic() + WORK_SECONDS
     full = True
     while time.monotonic() < ends_at:
+        SyncRequest.objects.filter(pk=request.pk).update(claimed_until=timezone.now() + CLAIM)
         done = sync_mapped_task(mapped_task_id=mapped_task.pk, full=full)
         mapped_task.refresh_from_db()  # gone when the run turns out not to have the task
         if mapped_task.run.deleted_at is not None:

@@ -74,14 +74,14 @@ def test_while_one_worker_reads_another_leaves_it_alone(etl, mapped):
 def test_a_claim_whose_holder_died_expires(mapped, later):
     task = mapped(1)
     claim(MappedTask.objects.get(pk=task.pk))
-    later(241)
+    later(121)
     assert services.sync_mapped_task(mapped_task_id=task.pk) is True
 
 
 def test_a_holder_that_was_overtaken_writes_nothing_more(mapped, later):
     task = mapped(1)
     slow = claim(MappedTask.objects.get(pk=task.pk))
-    later(241)
+    later(121)
     quick = claim(MappedTask.objects.get(pk=task.pk))
     with pytest.raises(ClaimLost):
         slow.renew()

@@ -104,6 +104,17 @@ def test_an_old_value_of_a_removed_instance_shifts_nothing(etl, mapped, sync):
     assert values(task)[:40] == [None, *({"id": index} for index in range(1, 40))]
 
 
+def test_the_old_value_of_a_failure_marked_by_hand_shifts_nothing(etl, mapped, sync, airflow):
+    """Here too the counts agree by chance."""
+    task = mapped(40)
+    for index in range(40):
+        etl.finish("etl", "r1", "work", index, result=None if index == 0 else {"id": index})
+    airflow.instances.set_state("etl", "r1", "work", 39, "failed")
+    etl.finish_run("etl", "r1", "failed")
+    task = sync(task)
+    assert values(task) == [None, *({"id": index} for index in range(1, 39)), None]
+
+
 def test_an_older_airflow_is_read_one_by_one(etl, finished, sync):
     etl.version, etl.numbers = "3.2.0", (3, 2, 0)
     task, end = finished(30)

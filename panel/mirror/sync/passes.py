@@ -70,8 +70,7 @@ def pass_run(run: DagRun) -> bool:
         store_run(run, row)
         if not run.mapped_tasks.exists():
             plan_mapped_tasks(run, run.dag)
-        settled = is_finished(run) and run.reconciled_at is not None
-        return None if settled else timezone.now() + RUN_EVERY
+        return None if is_finished(run) else timezone.now() + RUN_EVERY
 
     return _read(held, run.dag.server, read)
 
