@@ -47,13 +47,18 @@ class RunOutcomes:
     counts: dict[str, int]
 
 
+def findable(name: str) -> str:
+    """The name in a form that PostgreSQL can be asked for: one with NUL in it is nobody's."""
+    return name.replace("\x00", "\ufffd")
+
+
 def dags_of(server: Server, *, mapped_only: bool = False) -> QuerySet[Dag]:
     dags = Dag.objects.filter(server=server, deleted_at=None).select_related("server").order_by("dag_id")
     return dags.exclude(mapped_task_ids=[]) if mapped_only else dags
 
 
 def dag(server_slug: str, dag_id: str) -> Dag:
-    return Dag.objects.select_related("server").get(server__slug=server_slug, dag_id=dag_id)
+    return Dag.objects.select_related("server").get(server__slug=server_slug, dag_id=findable(dag_id))
 
 
 def runs_of(dag: Dag) -> QuerySet[DagRun]:
@@ -64,7 +69,7 @@ def runs_of(dag: Dag) -> QuerySet[DagRun]:
 
 def run(server_slug: str, dag_id: str, run_id: str) -> DagRun:
     runs = DagRun.objects.select_related("dag__server").prefetch_related("mapped_tasks")
-    return runs.get(dag__server__slug=server_slug, dag__dag_id=dag_id, run_id=run_id)
+    return runs.get(dag__server__slug=server_slug, dag__dag_id=findable(dag_id), run_id=findable(run_id))
 
 
 def run_outcomes(dag: Dag, *, limit: int = 25) -> list[RunOutcomes]:
@@ -89,7 +94,7 @@ def mapped_tasks() -> QuerySet[MappedTask]:
 def mapped_tasks_matching(names: Mapping[str, str]) -> QuerySet[MappedTask]:
     """Mapped tasks by exact names: any of ``server`` (slug), ``dag_id``, ``run_id``, ``task_id``."""
     paths = {"server": "run__dag__server__slug", "dag_id": "run__dag__dag_id", "run_id": "run__run_id"}
-    return mapped_tasks().filter(**{paths.get(name, name): value for name, value in names.items()})
+    return mapped_tasks().filter(**{paths.get(name, name): findable(value) for name, value in names.items()})
 
 
 def mapped_tasks_of(run: DagRun) -> QuerySet[MappedTask]:
@@ -99,7 +104,10 @@ def mapped_tasks_of(run: DagRun) -> QuerySet[MappedTask]:
 
 def mapped_task(server_slug: str, dag_id: str, run_id: str, task_id: str) -> MappedTask:
     return MappedTask.objects.select_related("run__dag__server").get(
-        run__dag__server__slug=server_slug, run__dag__dag_id=dag_id, run__run_id=run_id, task_id=task_id
+        run__dag__server__slug=server_slug,
+        run__dag__dag_id=findable(dag_id),
+        run__run_id=findable(run_id),
+        task_id=findable(task_id),
     )
 
 

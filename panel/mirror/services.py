@@ -16,6 +16,7 @@ from panel.airflow import NotFound
 from panel.domain import states
 from panel.mirror.claims import ClaimLost, bring_forward, claim, take_due
 from panel.mirror.models import Dag, DagRun, MappedTask
+from panel.mirror.selectors import findable
 from panel.mirror.sync.dags import fetch_dag
 from panel.mirror.sync.mapped_tasks import sync_claimed
 from panel.mirror.sync.passes import pass_dag, pass_run, pass_server
@@ -88,6 +89,7 @@ def find_or_fetch_run(*, server: Server, dag_id: str, run_id: str) -> DagRun:
 
     Raises DagRun.DoesNotExist when Airflow does not know it either, AirflowError.
     """
+    dag_id, run_id = findable(dag_id), findable(run_id)
     known = DagRun.objects.select_related("dag__server").filter(dag__server=server, dag__dag_id=dag_id, run_id=run_id)
     run = known.first()
     if run is not None:

@@ -79,6 +79,8 @@ def test_a_run_that_is_not_mirrored_is_fetched(get, etl):
         "servers/prod/dags/nope/runs/",
         "servers/prod/dags/etl/runs/nope/",
         "servers/nope/dags/etl/runs/r1/",
+        "servers/prod/dags/a%00b/runs/",
+        "servers/prod/dags/etl/runs/%00/",
     ],
 )
 def test_what_there_is_not_is_a_404(get, etl, path):
@@ -101,6 +103,7 @@ def test_mapped_tasks_by_name(get, server):
     answer = get("mapped-tasks/?server=prod&dag_id=etl.daily&run_id=r1&task_id=a")
     assert names(answer, "id") == [str(one.pk)]
     assert get("mapped-tasks/?server=nope").json()["count"] == 0
+    assert get("mapped-tasks/?run_id=%00").json()["count"] == 0
     assert get("mapped-tasks/?task=a").status_code == 400
     assert get("mapped-tasks/?ordering=-total").status_code == 200
 
