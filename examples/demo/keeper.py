@@ -220,6 +220,15 @@ def die_with_parent() -> None:
     prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
+def watch_over_this_group() -> "subprocess.Popen[bytes]":
+    """Ends our process group should we be killed: a scheduler whose database went first may ignore SIGTERM for ever.
+
+    The watcher waits for the end of a pipe that only we hold.
+    """
+    command = f"read _; sleep {GRACE_SECONDS}; kill -9 -- -{os.getpgid(0)}"
+    return subprocess.Popen(["/bin/sh", "-c", command], stdin=subprocess.PIPE, start_new_session=True)
+
+
 def lock(home: Path) -> Any:
     """Held as long as this process lives; two Airflows on one home would ruin each other."""
     handle = (home / "keeper.lock").open("a")
@@ -244,6 +253,7 @@ def main() -> int:
         keeper.stopping.set()
 
     threading.Thread(target=parent_gone, daemon=True).start()
+    watcher = watch_over_this_group()
     try:
         held = lock(keeper.home)
         keeper.start()
@@ -254,6 +264,8 @@ def main() -> int:
         return 1
     finally:
         keeper.stop()
+        watcher.terminate()
+        watcher.wait()
     held.close()
     return 0
 
