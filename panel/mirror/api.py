@@ -180,6 +180,9 @@ class InstanceList(OneMappedTask, ListAPIView[Instance]):
         selection = selection_from(self.request.query_params)
         return selectors.select_instances(self.mapped_task, selection)
 
+    def paginate_queryset(self, queryset: Any) -> Any:
+        return selectors.with_results(super().paginate_queryset(queryset) or [])
+
     @extend_schema(parameters=FILTERS)
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         return super().get(request, *args, **kwargs)

@@ -173,18 +173,7 @@ def is_live(task: MappedTask) -> bool:
 
 
 def instance_revision(row: Instance) -> str:
-    return revision(
-        row.outcome,
-        row.state,
-        row.try_number,
-        row.label,
-        row.start_date,
-        row.duration,
-        row.error_type,
-        row.error_message,
-        row.result_state,
-        row.result,
-    )
+    return str(row.version)
 
 
 def neighbours(instance: Instance) -> tuple[int | None, int | None]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any, Final
 
 from django.db.models import QuerySet
 
+from panel.mirror import selectors
 from panel.mirror.airflow_links import mapped_task_url
 from panel.mirror.models import Instance, MappedTask
 from panel.mirror.serializers import InstanceSerializer
@@ -36,8 +38,10 @@ def lines(mapped_task: MappedTask, chosen: QuerySet[Instance], wanted: str) -> I
 
 def _rows(mapped_task: MappedTask, chosen: QuerySet[Instance]) -> Iterator[dict[str, Any]]:
     shape = InstanceSerializer(context={"mapped_task_url": mapped_task_url(mapped_task)})
-    for instance in chosen.iterator(chunk_size=CHUNK):
-        yield shape.to_representation(instance)
+    rows = chosen.iterator(chunk_size=CHUNK)
+    while part := list(islice(rows, CHUNK)):
+        for instance in selectors.with_results(part):
+            yield shape.to_representation(instance)
 
 
 def _csv(mapped_task: MappedTask, chosen: QuerySet[Instance]) -> Iterator[str]:

@@ -6,11 +6,13 @@
 from __future__ import annotations
 
 import uuid
-from typing import Final
+from typing import Any, Final
 
 from django.db import models
+from django.utils.functional import cached_property
 
 from panel.domain.outcomes import Outcome, ResultState
+from panel.domain.values import Kept
 from panel.servers.models import Server
 
 _NAMESPACE: Final = uuid.UUID("6f1c1f3e-6c0b-5d0a-9a53-6d6170626f61")
@@ -127,6 +129,12 @@ class MappedTask(Synced):
     with every change, for pages that poll; ``changed_at`` is the time of the last one. ``watermark`` is the start of
     the last read of changes, ``full_synced_at`` the start of the last read of everything; ``complete``: state and
     results are all read, as of ``synced_at``.
+
+    ``result_fields`` are the numeric fields found in results, each in one of the ``number_…`` columns of the
+    instances: ``[{"name", "slot", "count", "sum", "avg", "min", "max"}]``; a field keeps its slot. ``plots`` is what
+    the plots of the page are drawn from. ``unread_errors`` counts failures whose error is not read.
+    ``results_reader`` is how results are read at present ("plugin", "wait", "single" or ""). ``rule_revision`` names
+    the outcome rule by which the stored outcomes were derived.
     """
 
     id = models.UUIDField(primary_key=True, editable=False)
@@ -137,7 +145,12 @@ class MappedTask(Synced):
     failing = models.PositiveIntegerField(default=0, db_index=True)
     counts = models.JSONField(default=dict)
     metrics = models.JSONField(default=dict)
+    plots = models.JSONField(default=dict)
+    result_fields = models.JSONField(default=list)
+    results_reader = models.CharField(max_length=10, blank=True)
+    rule_revision = models.CharField(max_length=16, blank=True)
     unread_results = models.PositiveIntegerField(default=0)
+    unread_errors = models.PositiveIntegerField(default=0)
     unexpanded_state = models.CharField(max_length=30, blank=True)
     version = models.PositiveBigIntegerField(default=0)
     changed_at = models.DateTimeField(null=True)
@@ -155,16 +168,18 @@ class MappedTask(Synced):
 
 
 class Instance(models.Model):
-    """One mapped instance as last read.
+    """One mapped instance as last read. Rows are narrow: values and the details of errors have tables of their own.
 
     While a cleared instance has not started again, times and result are empty: Airflow still shows the old try's.
-    ``result`` is the whole value or, when ``result_shortened``, a preview as text. ``result_try`` and ``error_try``
-    are the tries whose result and error were read. The folded columns serve searches that ignore case on both
-    databases; an empty label is null there, so that it sorts last.
+    ``result_try`` and ``error_try`` are the tries whose result and error were read. ``version`` is the version of the
+    mapped task in which the row changed last. ``error_frame`` is where the error was raised, ``file:line in function``.
+    ``number_…`` hold the numeric fields of the result (``MappedTask.result_fields``). The folded columns serve
+    searches that ignore case on both databases; an empty label is null there, so that it sorts last.
     """
 
     mapped_task = models.ForeignKey(MappedTask, on_delete=models.CASCADE, related_name="instances")
     map_index = models.PositiveIntegerField()
+    version = models.PositiveBigIntegerField(default=0)
     ti_id = models.CharField(max_length=40)
     label = models.CharField(max_length=250, blank=True)
     label_folded = models.CharField(max_length=250, null=True)  # noqa: DJ001 - empty labels sort last
@@ -172,6 +187,7 @@ class Instance(models.Model):
     outcome = models.CharField(max_length=20, choices=[(o.value, o.value) for o in Outcome])
     try_number = models.PositiveIntegerField(default=0)
     max_tries = models.PositiveIntegerField(default=0)
+    scheduled_at = models.DateTimeField(null=True)
     queued_at = models.DateTimeField(null=True)
     start_date = models.DateTimeField(null=True)
     end_date = models.DateTimeField(null=True)
@@ -179,27 +195,137 @@ class Instance(models.Model):
     error_type = models.CharField(max_length=200, blank=True)
     error_message = models.TextField(blank=True)
     error_folded = models.TextField(blank=True)
+    error_frame = models.CharField(max_length=300, blank=True)
     error_group = models.CharField(max_length=16, blank=True)
     error_try = models.PositiveIntegerField(null=True)
-    result = models.JSONField(null=True)
     result_state = models.CharField(
         max_length=12, choices=[(s.value, s.value) for s in ResultState], default=ResultState.NONE.value
     )
     result_reason = models.CharField(max_length=300, blank=True)
-    result_shortened = models.BooleanField(default=False)
     result_try = models.PositiveIntegerField(null=True)
+    number_0 = models.FloatField(null=True)
+    number_1 = models.FloatField(null=True)
+    number_2 = models.FloatField(null=True)
+    number_3 = models.FloatField(null=True)
+    number_4 = models.FloatField(null=True)
+    number_5 = models.FloatField(null=True)
     note = models.TextField(blank=True)
+
+    new_result: Kept | None = None
+    """The value to be stored together with this row, if one was read just now."""
 
     class Meta:
         ordering = ["map_index"]
         constraints = [models.UniqueConstraint(fields=["mapped_task", "map_index"], name="instance_once_a_task")]
         indexes = [
             models.Index(fields=["mapped_task", "outcome", "map_index"], name="instances_by_outcome"),
-            models.Index(fields=["mapped_task", "error_group"], name="instances_by_error_group"),
+            models.Index(fields=["mapped_task", "error_group", "map_index"], name="instances_by_error_group"),
+            models.Index(fields=["mapped_task", "version"], name="instances_by_version"),
         ]
 
     def __str__(self) -> str:
         return f"{self.mapped_task_id}[{self.map_index}]"
+
+    @cached_property
+    def held(self) -> InstanceResult | None:
+        """The stored value; lists read those of all their rows at once (``selectors.with_results``)."""
+        held = InstanceResult.objects.filter(mapped_task_id=self.mapped_task_id, map_index=self.map_index)
+        return held.first()
+
+    @property
+    def result(self) -> Any:
+        """The value, its preview when ``result_shortened``, or the reference where it is held elsewhere."""
+        return self.held.value if self.held else None
+
+    @property
+    def result_shortened(self) -> bool:
+        return self.held is not None and self.held.shortened
+
+
+class InstanceResult(models.Model):
+    """The result of one instance: the whole ``value`` or, when ``shortened``, a preview of it."""
+
+    mapped_task = models.ForeignKey(MappedTask, on_delete=models.CASCADE, related_name="results")
+    map_index = models.PositiveIntegerField()
+    value = models.JSONField(null=True)
+    shortened = models.BooleanField(default=False)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["mapped_task", "map_index"], name="result_once_an_instance")]
+
+    def __str__(self) -> str:
+        return f"{self.mapped_task_id}[{self.map_index}]"
+
+
+class TryError(models.Model):
+    """Why one try of one instance failed, from its log: exception, frame of the user's code (``file:line in
+    function``), and what caused it: ``[{"type", "message", "frame"}]``, nearest cause first."""
+
+    mapped_task = models.ForeignKey(MappedTask, on_delete=models.CASCADE, related_name="try_errors")
+    map_index = models.PositiveIntegerField()
+    try_number = models.PositiveIntegerField()
+    error_type = models.CharField(max_length=200, blank=True)
+    message = models.TextField(blank=True)
+    frame = models.CharField(max_length=300, blank=True)
+    causes = models.JSONField(default=list)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["mapped_task", "map_index", "try_number"], name="error_once_a_try")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.mapped_task_id}[{self.map_index}] try {self.try_number}: {self.error_type}"
+
+
+class ErrorGroup(models.Model):
+    """Failures of one mapped task that agree: a rollup of its instances, kept together with them.
+
+    ``group`` is the id of domain.error_groups, the same in every run. ``message`` is masked; ``first_seen`` and
+    ``last_seen`` are end dates; ``example_index`` is the member that failed last.
+    """
+
+    mapped_task = models.ForeignKey(MappedTask, on_delete=models.CASCADE, related_name="error_groups")
+    group = models.CharField(max_length=16, db_index=True)
+    outcome = models.CharField(max_length=20)
+    error_type = models.CharField(max_length=200, blank=True)
+    message = models.TextField(blank=True)
+    count = models.PositiveIntegerField()
+    example_index = models.PositiveIntegerField()
+    first_seen = models.DateTimeField(null=True)
+    last_seen = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["-count", "group"]
+        constraints = [models.UniqueConstraint(fields=["mapped_task", "group"], name="error_group_once_a_task")]
+
+    def __str__(self) -> str:
+        return f"{self.error_type}: {self.message[:60]}"
+
+
+class OutcomeRule(models.Model):
+    """How soft failures are told in the results of a server, one of its Dags (``dag_id``) or one task of it.
+
+    ``status_pointer`` and ``message_pointer`` are JSON pointers (RFC 6901) into the result; a result whose status is
+    one of ``failing_values`` is a soft failure. The most specific rule holds.
+    """
+
+    server = models.ForeignKey(Server, on_delete=models.CASCADE, related_name="outcome_rules")
+    dag_id = models.CharField(max_length=250, blank=True)
+    task_id = models.CharField(max_length=250, blank=True)
+    status_pointer = models.CharField(max_length=200)
+    failing_values = models.JSONField(default=list)
+    message_pointer = models.CharField(max_length=200, blank=True)
+    changed_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering = ["dag_id", "task_id"]
+        constraints = [
+            models.UniqueConstraint(fields=["server", "dag_id", "task_id"], name="outcome_rule_once_a_scope")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.dag_id}/{self.task_id}: {self.status_pointer}"
 
 
 class SyncRequest(models.Model):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -18,11 +18,12 @@ from panel.domain.error_groups import masked
 from panel.domain.index_expression import IndexExpression
 from panel.domain.outcomes import Outcome
 from panel.domain.selection import Selection
-from panel.mirror.models import Dag, DagRun, Instance, MappedTask, SyncRequest
+from panel.mirror.models import Dag, DagRun, Instance, InstanceResult, MappedTask, SyncRequest
 from panel.servers.models import Server
 
 RANGES_A_QUERY: Final = 200
 """SQLite refuses expressions nested deeper than 1,000: longer lists of ranges go into subqueries."""
+RESULTS_A_QUERY: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +135,19 @@ def instance(mapped_task: MappedTask, map_index: int) -> Instance:
     return Instance.objects.select_related("mapped_task__run__dag__server").get(
         mapped_task=mapped_task, map_index=map_index
     )
+
+
+def with_results(rows: Sequence[Instance]) -> Sequence[Instance]:
+    """The same rows (of one mapped task), their results read in one query."""
+    for start in range(0, len(rows), RESULTS_A_QUERY):
+        part = rows[start : start + RESULTS_A_QUERY]
+        held = InstanceResult.objects.filter(
+            mapped_task_id=part[0].mapped_task_id, map_index__in=[row.map_index for row in part]
+        )
+        by_index = {result.map_index: result for result in held}
+        for row in part:
+            row.held = by_index.get(row.map_index)
+    return rows
 
 
 def select_instances(mapped_task: MappedTask, selection: Selection) -> QuerySet[Instance]:

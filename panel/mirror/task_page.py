@@ -81,7 +81,7 @@ class Listing:
 
     @property
     def rows(self) -> list[Row]:
-        return [Row(instance) for instance in self.page.rows]
+        return [Row(instance) for instance in selectors.with_results(self.page.rows)]
 
     @property
     def shown(self) -> str:
@@ -138,7 +138,7 @@ def shown_rows(task: MappedTask, params: QueryDict) -> list[Row]:
     if not expression:
         return []
     rows = selectors.select_instances(task, Selection(indices=expression))[: 2 * PAGE_SIZE]
-    return [Row(instance) for instance in rows]
+    return [Row(instance) for instance in selectors.with_results(list(rows))]
 
 
 def tiles(task: MappedTask, listed: Listing) -> list[Tile]:

@@ -37,7 +37,6 @@ class Server(models.Model):
     last_success_at = models.DateTimeField(null=True)
     unreachable_since = models.DateTimeField(null=True)
     dags_synced_at = models.DateTimeField(null=True)
-    claimed_until = models.DateTimeField(null=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

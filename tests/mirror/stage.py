@@ -18,7 +18,7 @@ from panel.domain.outcomes import Outcome, ResultState
 from panel.mirror.claims import claim
 from panel.mirror.models import Dag, DagRun, Instance, MappedTask, mapped_task_uuid
 from panel.mirror.sync.rows import put_error, put_no_result, put_result
-from panel.mirror.sync.store import store
+from panel.mirror.sync.store import finish, store
 from panel.servers.models import Server
 
 STATES: dict[Outcome, str] = {
@@ -129,6 +129,7 @@ def mirrored_task(
     held = claim(mapped_task)
     assert held is not None
     store(held, rows)
+    finish(held)
     held.succeed(due_at=None, complete=mapped_task.unread_results == 0)
     return MappedTask.objects.select_related("run__dag__server").get(pk=mapped_task.pk)
 

@@ -139,6 +139,6 @@ def test_an_export_that_cannot_be_made(get, query, status):
 def test_a_long_export_is_read_as_it_is_sent(as_user, viewer, server, django_assert_max_num_queries):
     task = mirrored_task(server, ["success"] * 2_500, dag_id="long")
     browser = as_user(viewer)
-    with django_assert_max_num_queries(8):
+    with django_assert_max_num_queries(9):
         answer = browser.get(f"/api/v1/mapped-tasks/{task.pk}/export/?format=jsonl")
         assert len(text_of(answer).splitlines()) == 2_500

@@ -1,4 +1,5 @@
 import pytest
+from django.db.models import F
 from django.utils import timezone
 
 from panel.mirror.models import Instance, MappedTask
@@ -140,7 +141,9 @@ def test_news_come_alone_and_end_when_the_task_has_ended(as_user, viewer, server
     client = as_user(viewer)
     address = poll(page(client, at(task, 0)))
     assert client.get(address, headers=HTMX).status_code == 204
-    Instance.objects.update(outcome="hard_failure", state="failed", error_type="KeyError", error_message="'x'")
+    Instance.objects.update(
+        outcome="hard_failure", state="failed", error_type="KeyError", error_message="'x'", version=F("version") + 1
+    )
     html = page(client, address, **HTMX)
     assert "KeyError" in html
     assert "<html" not in html

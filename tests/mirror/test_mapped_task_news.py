@@ -18,7 +18,8 @@ def task(server) -> MappedTask:
 
 
 def change(task: MappedTask) -> None:
-    Instance.objects.filter(mapped_task=task, map_index=1).update(outcome="hard_failure", state="failed")
+    rows = Instance.objects.filter(mapped_task=task, map_index=1)
+    rows.update(outcome="hard_failure", state="failed", version=task.version + 1)
     MappedTask.objects.filter(pk=task.pk).update(
         version=task.version + 1, counts={"success": 1, "hard_failure": 1, "waiting": 1}, failing=1
     )

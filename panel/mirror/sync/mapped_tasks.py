@@ -17,6 +17,7 @@ from panel.mirror.sync.errors import read_errors
 from panel.mirror.sync.instances import RunGone, TaskGone, read_instances
 from panel.mirror.sync.results import read_results
 from panel.mirror.sync.runs import is_finished, mark_deleted, plan_mapped_task, store_run
+from panel.mirror.sync.store import finish
 from panel.servers.client import open_client
 
 QUIET_SECONDS: Final = 15.0
@@ -64,6 +65,7 @@ def _pass(airflow: Airflow, claim: Claim[MappedTask], *, full: bool) -> bool:
     read_instances(airflow, claim, full=full)
     results_left = read_results(airflow, claim)
     errors_left = read_errors(airflow, claim)
+    finish(claim)
     return results_left or errors_left
 
 

@@ -8,8 +8,9 @@ from panel.airflow import TaskInstance
 from panel.domain import states
 from panel.domain.error_groups import group_id
 from panel.domain.outcomes import Outcome, ResultState, derive
+from panel.domain.values import Kept
 from panel.mirror.models import Instance, MappedTask
-from panel.mirror.sync.texts import Kept, kept, plain
+from panel.mirror.sync.texts import kept, plain
 
 LABEL_LENGTH: Final = 250
 NOTE_LENGTH: Final = 2_000
@@ -17,9 +18,14 @@ TYPE_LENGTH: Final = 200
 MESSAGE_LENGTH: Final = 4_000
 
 FIELDS: Final = [
-    field.name for field in Instance._meta.concrete_fields if field.name not in {"id", "mapped_task", "map_index"}
+    field.name
+    for field in Instance._meta.concrete_fields
+    if field.name not in {"id", "mapped_task", "map_index", "version"}
 ]
 """Everything a read may change."""
+NUMBERS: Final = [name for name in FIELDS if name.startswith("number_")]
+VALUED: Final = frozenset({ResultState.READ, ResultState.EXTERNAL})
+"""Results of which there is something to keep: the value, or where it is held."""
 
 _STARTED: Final = states.ACTIVE | states.FINISHED | {"up_for_retry"}
 _ENDED: Final = states.FINISHED | {"up_for_retry"}
@@ -45,6 +51,7 @@ def instance_from(row: TaskInstance, mapped_task: MappedTask, known: Instance | 
         state=plain(state, 30),
         try_number=max(0, row.try_number),
         max_tries=max(0, row.max_tries),
+        scheduled_at=row.scheduled_when,
         queued_at=row.queued_when,
         start_date=row.start_date if started else None,
         end_date=row.end_date if ended else None,
@@ -94,12 +101,12 @@ def _keep(fresh: Instance, known: Instance) -> None:
     """What was read for this try stays, as long as the state still is one that has it."""
     if fresh.state == known.state == states.SUCCESS:
         for name in (
-            "result", "result_state", "result_reason", "result_shortened", "result_try", "outcome",
-            "error_type", "error_message", "error_folded", "error_group",
+            "result_state", "result_reason", "result_try", "outcome",
+            "error_type", "error_message", "error_folded", "error_group", *NUMBERS,
         ):  # fmt: skip
             setattr(fresh, name, getattr(known, name))
     elif fresh.state in HAS_ERROR and known.state in HAS_ERROR:
-        for name in ("error_type", "error_message", "error_folded", "error_try"):
+        for name in ("error_type", "error_message", "error_folded", "error_frame", "error_try"):
             setattr(fresh, name, getattr(known, name))
         if not lacks_error(fresh):
             _group_error(fresh)
@@ -114,8 +121,7 @@ def _group_error(instance: Instance) -> None:
 
 def _settle_result(instance: Instance, result_state: ResultState, stored: Kept, reason: str = "") -> None:
     instance.result_state = result_state.value
-    instance.result = stored.value
-    instance.result_shortened = stored.shortened
+    instance.new_result = stored if result_state in VALUED else None
     instance.result_reason = plain(reason, 300)
     instance.result_try = instance.try_number
 

@@ -6,14 +6,12 @@ from collections.abc import Collection, Sequence
 from typing import Any, Final
 
 from django.db import transaction
-from django.db.models import Count
 from django.utils import timezone
 
-from panel.domain.metrics import RAN, Span, measure
-from panel.domain.outcomes import FAILURES, Outcome, ResultState
 from panel.mirror.claims import Claim
-from panel.mirror.models import Instance, MappedTask
-from panel.mirror.sync.rows import FIELDS
+from panel.mirror.models import Instance, InstanceResult, MappedTask, TryError
+from panel.mirror.sync import rollups
+from panel.mirror.sync.rows import FIELDS, VALUED
 
 BATCH: Final = 1_000
 """Rows a statement; Django makes it smaller where the database takes fewer parameters."""
@@ -37,16 +35,29 @@ def store(claim: Claim[MappedTask], changed: Sequence[Instance], gone: Collectio
         if gone:
             _drop(mapped_task, gone)
         if changed:
-            _upsert(changed)
-        rollup = _rollup(mapped_task)
-        differs = bool(changed or gone) or any(getattr(mapped_task, name) != rollup[name] for name in rollup)
-        if differs:
-            rollup |= {"version": mapped_task.version + 1, "changed_at": timezone.now()}
-            MappedTask.objects.filter(pk=mapped_task.pk).update(**rollup)
-    if differs:
-        for name, value in rollup.items():
-            setattr(mapped_task, name, value)
-    return differs
+            _upsert(changed, version=mapped_task.version + 1)
+            _store_results(mapped_task, changed)
+        rollup = rollups.at_each_write(mapped_task, changed, dropped=bool(gone))
+        return _write(mapped_task, rollup, changed=bool(changed or gone))
+
+
+def finish(claim: Claim[MappedTask]) -> bool:
+    """Bring up to date what is worked out of all rows, once they are as the pass leaves them. Raises ClaimLost."""
+    rollup = rollups.after_pass(claim.row)
+    with transaction.atomic():
+        claim.renew()
+        return _write(claim.row, rollup, changed=False)
+
+
+def _write(mapped_task: MappedTask, rollup: dict[str, Any], *, changed: bool) -> bool:
+    """Whether anything differs; only then does the version grow."""
+    if not changed and all(getattr(mapped_task, name) == value for name, value in rollup.items()):
+        return False
+    rollup |= {"version": mapped_task.version + 1, "changed_at": timezone.now()}
+    MappedTask.objects.filter(pk=mapped_task.pk).update(**rollup)
+    for name, value in rollup.items():
+        setattr(mapped_task, name, value)
+    return True
 
 
 def store_unexpanded(claim: Claim[MappedTask], state: str) -> bool:
@@ -63,41 +74,55 @@ def store_unexpanded(claim: Claim[MappedTask], state: str) -> bool:
     return True
 
 
-def _upsert(changed: Sequence[Instance]) -> None:
+def _upsert(changed: Sequence[Instance], *, version: int) -> None:
     """By (task, index): a clear gives a row of Airflow's another id. An upsert writes 10,000 rows in a second or two,
     where bulk_update builds one CASE a row and column."""
+    for instance in changed:
+        instance.version = version
     rows = [instance if instance.pk is None else _without_pk(instance) for instance in changed]
     Instance.objects.bulk_create(
         rows,
         batch_size=BATCH,
         update_conflicts=True,
         unique_fields=["mapped_task", "map_index"],
-        update_fields=FIELDS,
+        update_fields=[*FIELDS, "version"],
     )
 
 
+def _store_results(mapped_task: MappedTask, changed: Sequence[Instance]) -> None:
+    """The values that were read, and none for an instance that has no result now."""
+    read = [
+        InstanceResult(
+            mapped_task=mapped_task,
+            map_index=instance.map_index,
+            value=instance.new_result.value,
+            shortened=instance.new_result.shortened,
+        )
+        for instance in changed
+        if instance.new_result is not None
+    ]
+    InstanceResult.objects.bulk_create(
+        read,
+        batch_size=BATCH,
+        update_conflicts=True,
+        unique_fields=["mapped_task", "map_index"],
+        update_fields=["value", "shortened"],
+    )
+    _delete(InstanceResult, mapped_task, [row.map_index for row in changed if row.result_state not in VALUED])
+
+
 def _without_pk(instance: Instance) -> Instance:
-    values = {name: getattr(instance, name) for name in FIELDS}
+    values = {name: getattr(instance, name) for name in [*FIELDS, "version"]}
     return Instance(mapped_task_id=instance.mapped_task_id, map_index=instance.map_index, **values)
 
 
 def _drop(mapped_task: MappedTask, gone: Collection[int]) -> None:
-    indices = sorted(gone)
+    for model in (Instance, InstanceResult, TryError):
+        _delete(model, mapped_task, sorted(gone))
+
+
+def _delete(
+    model: type[Instance] | type[InstanceResult] | type[TryError], mapped_task: MappedTask, indices: Sequence[int]
+) -> None:
     for start in range(0, len(indices), BATCH):
-        Instance.objects.filter(mapped_task=mapped_task, map_index__in=indices[start : start + BATCH]).delete()
-
-
-def _rollup(mapped_task: MappedTask) -> dict[str, Any]:
-    rows = Instance.objects.filter(mapped_task=mapped_task)
-    tally = rows.order_by().values_list("outcome").annotate(n=Count("pk"))
-    found: dict[str, int] = dict(tally)
-    counts = {outcome.value: found[outcome.value] for outcome in Outcome if found.get(outcome.value)}
-    ran = rows.filter(outcome__in=sorted(RAN)).order_by().values_list("start_date", "end_date", "duration")
-    metrics = measure(counts, (Span(*span) for span in ran.iterator(chunk_size=5_000)), now=timezone.now())
-    return {
-        "total": sum(n for outcome, n in counts.items() if outcome != Outcome.REMOVED),
-        "failing": sum(n for outcome, n in counts.items() if outcome in FAILURES),
-        "counts": counts,
-        "metrics": metrics.as_dict(),
-        "unread_results": rows.filter(result_state=ResultState.UNREAD.value).count(),
-    }
+        model._default_manager.filter(mapped_task=mapped_task, map_index__in=indices[start : start + BATCH]).delete()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import Any, Final
+
+from panel.domain.values import Kept
 
 DEEPEST: Final = 100
 """SQLite's JSON ends at 1,000 levels; nobody reads a tenth of that. Deeper values are kept as text."""
@@ -14,14 +15,6 @@ def plain(text: str | None, length: int) -> str:
     """The text cut to ``length``, without NUL (PostgreSQL refuses it) and without lone surrogates."""
     cut = (text or "")[:length]
     return cut.replace("\x00", "").encode("utf-8", "replace").decode("utf-8")
-
-
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """What is stored of a value: itself, or a preview of its JSON as text when ``shortened``."""
-
-    value: Any
-    shortened: bool = False
 
 
 def kept(value: Any, most_bytes: int) -> Kept:

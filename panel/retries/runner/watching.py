@@ -98,7 +98,7 @@ def _synced(job: RetryJob, target: RetryTarget) -> MappedTask | None:
 
 
 def _mapped(job: RetryJob, mapped_task: MappedTask, sent: Sequence[RetryItem]) -> dict[int, Ending]:
-    rows = mirror.instances(mapped_task).defer("result", "error_folded", "label_folded")
+    rows = mirror.instances(mapped_task).defer("error_folded", "label_folded")
     by_index = {row.map_index: row for row in rows.iterator(chunk_size=2_000)}
     found = {}
     for item in sent:
