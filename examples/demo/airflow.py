@@ -141,6 +141,13 @@ class AirflowStandalone:
         if self._sockets:  # the keeper removes it, unless it was killed
             shutil.rmtree(self._sockets, ignore_errors=True)
 
+    @property
+    def database_url(self) -> str:
+        """Airflow's own database while it runs, for benchmarks that write into it: libpq's form, a Unix socket."""
+        if self._sockets is None:
+            raise AirflowFailed("Airflow was not started.")
+        return f"postgresql://postgres@/airflow?host={quote(str(self._sockets), safe='')}"
+
     def failure(self) -> str:
         """Why Airflow is not running (any more), or "" while it runs."""
         if self._keeper is None:
