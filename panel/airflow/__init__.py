@@ -8,6 +8,7 @@ Everything raises from one tree, ``AirflowError``. stdlib, httpx and msgspec onl
 """
 
 from panel.airflow.addresses import checked_base_url
+from panel.airflow.bulk_reads import MappedResult, ResultsPage
 from panel.airflow.capabilities import Capabilities
 from panel.airflow.client import MOST_IN_FLIGHT, Airflow
 from panel.airflow.credentials import BearerToken, Credentials, MemoryTokens, Password, Slots, TokenStore
@@ -68,6 +69,7 @@ __all__ = [
     "Log",
     "LogEntry",
     "LogFrame",
+    "MappedResult",
     "MemoryTokens",
     "NotFinished",
     "NotFound",
@@ -75,6 +77,7 @@ __all__ = [
     "Password",
     "RateLimited",
     "Rejected",
+    "ResultsPage",
     "ServerFault",
     "Slots",
     "Task",

@@ -10,6 +10,7 @@ import msgspec
 
 from panel.airflow import errors
 from panel.airflow.addresses import API
+from panel.airflow.bulk_reads import has_plugin
 from panel.airflow.models import Version
 from panel.airflow.transport import Transport
 
@@ -33,6 +34,8 @@ class Capabilities:
     """Task-instance lists take ``cursor`` (3.2.2+)."""
     run_id_prefix: bool
     """Run lists take ``run_id_prefix_pattern`` (3.2.2+); older servers ignore it silently."""
+    bulk_reads: bool = False
+    """Mapboard's plug-in is installed there: results of a whole mapped task in one request."""
 
     @property
     def clears_exact_indices(self) -> bool:
@@ -109,6 +112,7 @@ def read_capabilities(transport: Transport) -> Capabilities:
         run_id_prefix=(
             "run_id_prefix_pattern" in found if (found := document.filters(_RUNS_LIST)) else numbers >= (3, 2, 2)
         ),
+        bulk_reads=has_plugin(transport),
     )
 
 
