@@ -28,7 +28,7 @@ browser: venv ## The browser tests, with Chromium
 	@$(BIN)/pytest -m browser -q
 
 bench: venv ## Benchmarks: ratios against Airflow doing the same work in the same run
-	@scripts/venv.sh var/airflow requirements/airflow.txt
+	@scripts/venv.sh var/airflow requirements/airflow.txt airflow_plugin
 	@$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
 check: venv ## Lint, types, architecture

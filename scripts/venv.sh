@@ -1,10 +1,12 @@
 #!/bin/sh
-# scripts/venv.sh DIRECTORY REQUIREMENTS: makes (or brings up to date) one virtual environment from a hashed
+# scripts/venv.sh DIRECTORY REQUIREMENTS [PROJECT]: makes (or brings up to date) one virtual environment from a hashed
 # requirement file. uv does it where uv is on PATH; elsewhere the standard library's venv and pip fetch uv first.
-# The file that was installed is kept beside the environment, so an unchanged one costs nothing.
+# PROJECT is a Python project of this checkout: it is installed besides, editable and without its dependencies.
+# The files that were installed are kept beside the environment, so unchanged ones cost nothing.
 set -eu
 venv=$1
 requirements=$2
+project=${3:-}
 here=$(dirname "$0")
 python=${PYTHON:-python3}
 export UV_SYSTEM_CERTS=true
@@ -12,7 +14,9 @@ export UV_LINK_MODE="${UV_LINK_MODE:-copy}"
 
 say() { printf '%s\n' "$*" >&2; }
 
-if [ -x "$venv/bin/python" ] && cmp -s "$requirements" "$venv/installed.txt"; then
+has_project() { [ -z "$project" ] || cmp -s "$project/pyproject.toml" "$venv/installed-project.toml"; }
+
+if [ -x "$venv/bin/python" ] && cmp -s "$requirements" "$venv/installed.txt" && has_project; then
     exit 0
 fi
 if ! command -v "$python" >/dev/null 2>&1; then
@@ -49,9 +53,13 @@ else
     uv="$tools/bin/uv"
 fi
 say "Installing $requirements into $venv …"
-rm -f "$venv/installed.txt"
+rm -f "$venv/installed.txt" "$venv/installed-project.toml"
 "$uv" pip sync --quiet --require-hashes --python "$venv/bin/python" "$requirements" || {
     say "Installing $requirements failed. Check the network and the package index, then run this again."
     exit 1
 }
 cp "$requirements" "$venv/installed.txt"
+if [ -n "$project" ]; then
+    "$uv" pip install --quiet --no-deps --python "$venv/bin/python" --editable "$project"
+    cp "$project/pyproject.toml" "$venv/installed-project.toml"
+fi

@@ -170,7 +170,7 @@ class Demo:
 
 def make_environment() -> None:
     (REPOSITORY / "var").mkdir(exist_ok=True, mode=0o700)
-    command = [REPOSITORY / "scripts" / "venv.sh", "var/airflow", "requirements/airflow.txt"]
+    command = [REPOSITORY / "scripts" / "venv.sh", "var/airflow", "requirements/airflow.txt", "airflow_plugin"]
     process = subprocess.Popen(command, cwd=REPOSITORY, start_new_session=True)
     try:
         if process.wait() != 0:

@@ -46,7 +46,7 @@ def make_environment() -> None:
     """Costs nothing when it is there and unchanged."""
     VENV.parent.mkdir(mode=0o700, exist_ok=True)
     subprocess.run(
-        [REPOSITORY / "scripts" / "venv.sh", "var/airflow", "requirements/airflow.txt"],
+        [REPOSITORY / "scripts" / "venv.sh", "var/airflow", "requirements/airflow.txt", "airflow_plugin"],
         cwd=REPOSITORY,
         check=True,
         timeout=600,
