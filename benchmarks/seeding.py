@@ -18,6 +18,7 @@ from examples.demo.airflow import AirflowStandalone
 DAG: Final = "big_map"
 TASK: Final = "work"
 _WHERE: Final = "dag_id = %(dag)s AND run_id = %(run)s AND task_id = %(task)s"
+_SAME: Final = "t.dag_id = %(dag)s AND t.run_id = %(run)s AND t.task_id = %(task)s"
 _FAILED: Final = "g.i %% 40 = 39"
 _STATE: Final = f"CASE WHEN {_FAILED} THEN 'failed' WHEN g.i %% 200 = 7 THEN 'skipped' ELSE 'success' END"
 _SOFT: Final = "g.i %% 200 IN (11, 43, 77, 111, 143, 177)"

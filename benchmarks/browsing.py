@@ -1,0 +1,94 @@
+"""The page of a mapped task in a real browser, ours and Airflow's, both with a warm cache."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from dataclasses import dataclass
+from shutil import which
+
+from playwright.sync_api import BrowserContext, sync_playwright
+
+from benchmarks.part import ROUNDS, Figure, Order, answer, read_order, shown
+from benchmarks.seeding import DAG, TASK
+from benchmarks.served_panel import page_of, served_panel, signed_in, wait_until_complete
+
+SECTION = "In a browser"
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """Until rows are visible, in seconds; what went over the wire until a second of quiet."""
+
+    seconds: float
+    requests: int
+    kilobytes: float
+
+
+def main(order: Order, counts: tuple[int, ...] = (10_000, 100_000)) -> list[Figure]:
+    figures = []
+    with served_panel(order, order.base_url, 18391) as panel, sync_playwright() as playwright:
+        cookies = [
+            {"name": cookie.name, "value": cookie.value, "url": panel.base_url}
+            for cookie in signed_in(panel).cookies.jar
+        ]
+        token = order.airflow.headers["Authorization"].removeprefix("Bearer ")
+        browser = playwright.chromium.launch(executable_path=which("chromium") or which("chromium-browser"))
+        for count in counts:
+            wait_until_complete(panel, DAG, order.runs[count], TASK)
+            ours_context, theirs_context = browser.new_context(), browser.new_context()
+            ours_context.add_cookies(cookies)  # type: ignore[arg-type]  # url stands for domain and path
+            theirs_context.add_cookies([{"name": "_token", "value": token, "url": order.base_url}])
+            ours_at = panel.base_url + page_of(DAG, order.runs[count], TASK)
+            theirs_at = f"{order.base_url}/dags/{DAG}/runs/{order.runs[count]}/tasks/{TASK}/mapped"
+            theirs, ours = [], []
+            for turn in range(ROUNDS + 1):  # the first visit of each fills the cache
+                visits = visit(theirs_context, theirs_at, "tbody tr"), visit(ours_context, ours_at, "tr[id^=row-]")
+                if turn:
+                    theirs.append(visits[0])
+                    ours.append(visits[1])
+            figures += _figures(count, theirs, ours)
+        browser.close()
+    return figures
+
+
+def _figures(count: int, theirs: list[Visit], ours: list[Visit]) -> list[Figure]:
+    their_seconds, our_seconds = (statistics.median(visit.seconds for visit in visits) for visits in (theirs, ours))
+    return [
+        Figure(SECTION, "rows visible", count, shown(their_seconds), shown(our_seconds), our_seconds / their_seconds,
+               "≤ 0.2"),
+        Figure(SECTION, "requests until quiet, warm cache", count, str(theirs[-1].requests), str(ours[-1].requests),
+               None, "≤ 6"),
+        Figure(SECTION, "over the wire, warm cache", count, f"{theirs[-1].kilobytes:.0f} kB",
+               f"{ours[-1].kilobytes:.0f} kB", None, "≤ 60 kB"),
+    ]  # fmt: skip
+
+
+def visit(context: BrowserContext, address: str, row: str) -> Visit:
+    page = context.new_page()
+    wire = context.new_cdp_session(page)
+    wire.send("Network.enable")
+    sent: dict[str, float] = {}
+    cached: set[str] = set()
+    wire.on("Network.responseReceived", lambda event: _note_cached(event, cached))
+    wire.on("Network.requestServedFromCache", lambda event: cached.add(event["requestId"]))
+    wire.on("Network.loadingFinished", lambda event: sent.update({event["requestId"]: event["encodedDataLength"]}))
+    began = time.perf_counter()
+    page.goto(address, wait_until="commit")
+    page.wait_for_selector(row, timeout=60_000)
+    taken = time.perf_counter() - began
+    page.wait_for_timeout(2_000)
+    network = {request: size for request, size in sent.items() if request not in cached}
+    page.close()
+    return Visit(taken, len(network), sum(network.values()) / 1024)
+
+
+def _note_cached(event: dict[str, object], cached: set[str]) -> None:
+    response = event["response"]
+    assert isinstance(response, dict)
+    if response.get("fromDiskCache") or response.get("fromPrefetchCache"):
+        cached.add(str(event["requestId"]))
+
+
+if __name__ == "__main__":
+    answer(main(read_order()))

@@ -1,0 +1,74 @@
+"""One viewer and 200 viewers of the same run: what Airflow is asked, and what an unchanged poll costs."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from html import unescape
+
+import httpx
+
+from benchmarks.counting_proxy import CountingProxy
+from benchmarks.part import Figure, Order, answer, percentile, read_order, shown
+from benchmarks.served_panel import page_of, served_panel, signed_in
+
+SECTION = "Viewers"
+DAG, TASK = "long_map", "wait"
+VIEWERS, WINDOW_SECONDS, POLL_SECONDS = 200, 60.0, 3.0
+
+
+def main(order: Order) -> list[Figure]:
+    run_id = order.airflow.post(f"/dags/{DAG}/dagRuns", json={"logical_date": None}).json()["dag_run_id"]
+    with CountingProxy(order.base_url) as proxy, served_panel(order, proxy.base_url, 18390) as panel:
+        page = page_of(DAG, run_id, TASK)
+        browser = signed_in(panel)
+        poll = _poll_address(browser, page)
+        time.sleep(20)  # everything runs, everything is mirrored
+        one, _ = _watch(proxy, browser, poll, 1)
+        many, taken = _watch(proxy, browser, poll, VIEWERS)
+    return [
+        Figure(SECTION, f"requests to Airflow in {WINDOW_SECONDS:.0f} s, 1 and {VIEWERS} viewers", 6,
+               f"{one} (one viewer)", f"{many} ({VIEWERS} viewers)", many / one, "1 ± 0.05"),
+        Figure(SECTION, "a poll while 200 look, p50 / p99", 6, "",
+               f"{shown(percentile(taken, 0.5))} / {shown(percentile(taken, 0.99))}"),
+    ]  # fmt: skip
+
+
+def _poll_address(browser: httpx.Client, page: str) -> str:
+    for _ in range(60):
+        found = re.search(r'data-poll hx-get="([^"]+)"', browser.get(page).text)
+        if found:
+            return unescape(found[1])
+        time.sleep(1)
+    raise SystemExit("The page never polled.")
+
+
+def _watch(proxy: CountingProxy, browser: httpx.Client, poll: str, viewers: int) -> tuple[int, list[float]]:
+    """So many pages that poll as the real one does; how often Airflow was asked meanwhile, how long each poll took."""
+    taken: list[float] = []
+    ends = time.monotonic() + WINDOW_SECONDS
+    before = proxy.count
+
+    def look(place: int) -> None:
+        address = poll
+        time.sleep(POLL_SECONDS * place / viewers)
+        while time.monotonic() < ends:
+            began = time.perf_counter()
+            news = browser.get(address, headers={"HX-Request": "true"})
+            taken.append(time.perf_counter() - began)
+            news.raise_for_status()
+            if found := re.search(r'data-poll hx-get="([^"]+)"', news.text):
+                address = unescape(found[1])
+            time.sleep(max(0.0, POLL_SECONDS - taken[-1]))
+
+    threads = [threading.Thread(target=look, args=(place,)) for place in range(viewers)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return proxy.count - before, taken
+
+
+if __name__ == "__main__":
+    answer(main(read_order()))
