@@ -21,20 +21,21 @@ from typing import Any
 
 import httpx
 
-from tests.fakes.airflow import clearing, dags_api, instances_api, results_api, runs_api
+from tests.fakes.airflow import clearing, dags_api, instances_api, plugin_api, results_api, runs_api
 from tests.fakes.airflow.auth import Auth, password_of
 from tests.fakes.airflow.faults import Fault, lose_connection, stay_silent
 from tests.fakes.airflow.remote import staged
 from tests.fakes.airflow.stage import Stage
 from tests.fakes.airflow.state import World
-from tests.fakes.airflow.wire import Answer, Handler, Recorded, Request, Routes, refuse
+from tests.fakes.airflow.wire import Answer, Handler, Recorded, Request, Routes, page_of_airflow, refuse
 
-SPA = '<!doctype html><html lang="en"><head><title>Airflow</title></head><body><div id="root"></div></body></html>'
 WRITES = {"trigger", "clear", "patch"}
 
 
 class FakeAirflow(Stage):
     """``clamp`` is ``[api] maximum_page_limit`` (``None``: no clamp), ``prefix`` a path it is served under.
+
+    ``fake.plugin = True`` installs Mapboard's plug-in (airflow_plugin).
 
     Users: ``admin``, ``op``, ``user``, ``viewer`` with ``password(name)``; more through ``auth.add_user``.
     """
@@ -48,6 +49,7 @@ class FakeAirflow(Stage):
         self.down = False
         self.delay_seconds = 0.0
         self.forbidden: set[str] = set()
+        self.plugin = False
         self.requests: list[Recorded] = []
         self.in_flight = 0
         self.peak_in_flight = 0
@@ -62,12 +64,12 @@ class FakeAirflow(Stage):
         self.auth = Auth(self.world.clock)
         for role in ("admin", "op", "user", "viewer"):
             self.auth.add_user(role, self.password(role), role)
-        self.down, self.delay_seconds, self.forbidden = False, 0.0, set()
+        self.down, self.delay_seconds, self.forbidden, self.plugin = False, 0.0, set(), False
         self._faults = []
         self.forget_requests()
         self._routes = Routes()
         self._routes.add("POST", "/auth/token", self.auth.login, "nothing")
-        for room in (dags_api, runs_api, results_api, instances_api, clearing):
+        for room in (dags_api, runs_api, results_api, instances_api, plugin_api, clearing):
             room.add_routes(self._routes, self)
 
     def __repr__(self) -> str:
@@ -135,7 +137,7 @@ class FakeAirflow(Stage):
         if fault is not None and not fault.after:
             self._record(request)
             return lose_connection(environ) if fault.drop else fault.answer().send(start_response, compressed=False)
-        answer = self._carried_out(request) if inside else _page()
+        answer = self._carried_out(request) if inside else page_of_airflow()
         if fault is not None:  # carried out, but the answer is lost
             return lose_connection(environ)
         compressed = "gzip" in request.headers.get("accept-encoding", "")
@@ -147,7 +149,7 @@ class FakeAirflow(Stage):
                 handler, names, need = self._routed(request)
                 if need != "nothing":
                     request.user = self.auth.user(request)
-                    self._authorise(request.user, need)
+                    self.authorise(request.user, need)
                 return handler(request, **names)
             except Answer as refusal:
                 return refusal
@@ -162,9 +164,9 @@ class FakeAirflow(Stage):
             raise Answer(404, {"error": "API route not found"})
         if request.method != "GET":
             raise refuse(405, "Method Not Allowed")
-        raise _page()
+        raise page_of_airflow()
 
-    def _authorise(self, user: str, need: str) -> None:
+    def authorise(self, user: str, need: str) -> None:
         if need in self.forbidden or not self.auth.may(user, "write" if need in WRITES else "read"):
             raise refuse(403, "Forbidden")
 
@@ -184,7 +186,3 @@ class FakeAirflow(Stage):
     def _staged(self, request: Request) -> Answer:
         with self._working:
             return staged(self, request)
-
-
-def _page() -> Answer:
-    return Answer(200, text=SPA, content_type="text/html; charset=utf-8")

@@ -31,7 +31,7 @@ VERBS = {
     "add_import_error", "remove_run", "remove_dag", "new_version", "states", "fail_next", "forbid", "allow",
     "forget_requests", "reset",
 }  # fmt: skip
-SETTINGS = {"clamp", "down", "delay_seconds", "log_page_size"}
+SETTINGS = {"clamp", "down", "delay_seconds", "log_page_size", "plugin"}
 
 
 def staged(fake: FakeAirflow, request: Request) -> Answer:

@@ -125,6 +125,14 @@ class Answer(Exception):
         return [body]
 
 
+SPA = '<!doctype html><html lang="en"><head><title>Airflow</title></head><body><div id="root"></div></body></html>'
+
+
+def page_of_airflow() -> Answer:
+    """What any unknown address outside ``/api`` answers: Airflow's own pages."""
+    return Answer(200, text=SPA, content_type="text/html; charset=utf-8")
+
+
 def refuse(status: int, detail: Any) -> Answer:
     return Answer(status, {"detail": detail})
 
