@@ -11,13 +11,14 @@ from tests.contract.stage import set_stage
 from tests.fakes.airflow import FakeAirflow
 
 REAL = pytest.param("real", marks=[pytest.mark.live, pytest.mark.timeout(600), pytest.mark.enable_socket])
-DAGS = ["contract_group", "contract_mapped", "contract_params", "contract_paused", "contract_slow"]
+DAGS = ["contract_group", "contract_mapped", "contract_params", "contract_paused", "contract_slow", "contract_values"]
 
 
 @pytest.fixture(scope="session", params=["fake", REAL])
 def site(request: pytest.FixtureRequest) -> Iterator[Site]:
     if request.param == "fake":
         fake = FakeAirflow()
+        fake.plugin = True
         set_stage(fake)
         found = Site.of_fake(fake)
     else:

@@ -6,6 +6,30 @@ from typing import Any
 
 from tests.fakes.airflow import FakeAirflow, Instance, KeepRunning, Task
 
+VALUES = [
+    {"id": 1, "nested": {"numbers": [1, 2.5], "none": None}},
+    "grün “quoted” \\ and\nlines",
+    7,
+    False,
+    {},
+    {"__classname__": "builtins.tuple", "__version__": 1, "__data__": [1, "a"]},
+    {
+        "__classname__": "datetime.datetime",
+        "__version__": 2,
+        "__data__": {
+            "timestamp": 1767323045.0,
+            "tz": {
+                "__classname__": "builtins.tuple",
+                "__version__": 1,
+                "__data__": ["UTC", "pendulum.tz.timezone.FixedTimezone", 1, True],
+            },
+        },
+    },
+    "ä" * 40_000,
+    None,
+]
+"""What ``contract_values`` returns, as it stands in Airflow's database."""
+
 
 def set_stage(fake: FakeAirflow) -> None:
     fake.add_dag(
@@ -44,6 +68,12 @@ def set_stage(fake: FakeAirflow) -> None:
         work=_group,
     )
     fake.add_dag("contract_paused", tags=["contract"], is_paused=True)
+    fake.add_dag(
+        "contract_values",
+        tags=["contract"],
+        tasks=[Task("work", is_mapped=True, expands=len(VALUES))],
+        work=lambda row: VALUES[row.map_index],
+    )
     fake.add_dag("contract_slow", tags=["contract"], tasks=[Task("work", is_mapped=True, expands=2)], work=_slow)
 
 

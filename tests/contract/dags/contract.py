@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from airflow.sdk import Param, dag, get_current_context, task, task_group
 
@@ -91,6 +91,27 @@ def contract_group():
     each.expand(x=[0, 1, 2]) >> after()
 
 
+@dag(dag_id="contract_values", **NO_SCHEDULE)
+def contract_values():
+    """Results of every kind, by index: tests/contract/stage.py has the same list."""
+
+    @task
+    def work(kind):
+        return {
+            "object": {"id": 1, "nested": {"numbers": [1, 2.5], "none": None}},
+            "text": "grün “quoted” \\ and\nlines",
+            "number": 7,
+            "false": False,
+            "empty": {},
+            "tuple": (1, "a"),
+            "moment": datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
+            "large": "ä" * 40_000,
+            "none": None,
+        }[kind]
+
+    work.expand(kind=["object", "text", "number", "false", "empty", "tuple", "moment", "large", "none"])
+
+
 @dag(dag_id="contract_slow", **NO_SCHEDULE)
 def contract_slow():
     """Index 0 works on and on until somebody marks it; index 1 ends at once."""
@@ -118,3 +139,4 @@ contract_paused()
 contract_mapped()
 contract_group()
 contract_slow()
+contract_values()
