@@ -131,8 +131,8 @@ def stamp() -> str:
         ["git", "rev-parse", "--short", "HEAD"], cwd=REPOSITORY, capture_output=True, text=True, check=False
     ).stdout.strip()
     return (
-        f"Measured {datetime.now(UTC):%Y-%m-%d %H:%M} UTC on {os.cpu_count()} cores, Python {platform.python_version()}, "
-        f"commit {commit}. Ratio: Mapboard ÷ Airflow; below 1 Mapboard is faster."
+        f"Measured {datetime.now(UTC):%Y-%m-%d %H:%M} UTC on {os.cpu_count()} cores, "
+        f"Python {platform.python_version()}, commit {commit}. Ratio: Mapboard ÷ Airflow; below 1 Mapboard is faster."
     )
 
 

@@ -1,0 +1,103 @@
+"""Reading the results of a run, in each of the three ways, beside the bare requests that the way needs."""
+
+from __future__ import annotations
+
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from unittest.mock import patch
+
+from benchmarks.environment import set_up
+from benchmarks.part import Figure, Order, answer, read_order, seconds, shown
+from benchmarks.seeding import DAG, TASK
+
+SECTION = "Results"
+COUNT = 10_000
+SINGLE_COUNT = 1_000
+WIRE_CONNECTIONS = (1, 2, 4)
+PROBE = 400
+
+
+def main(order: Order, reader: str) -> list[Figure]:
+    if reader == "plugin":
+        bare = seconds(lambda: read_plugin(order))
+        taken = seconds_to_read(order, COUNT, reader)
+        return [Figure(SECTION, "by the plug-in", COUNT, f"bare request {shown(bare)}", shown(taken), taken / bare,
+                       "≤ 2 s")]  # fmt: skip
+    if reader == "wait":
+        bare = seconds(lambda: read_wait(order))
+        taken = seconds_to_read(order, COUNT, reader)
+        return [Figure(SECTION, "by /wait", COUNT, f"bare request {shown(bare)}", shown(taken), taken / bare, "≤ 1.3")]
+    best = max(rate(order, connections) for connections in WIRE_CONNECTIONS)
+    ours = succeeded(SINGLE_COUNT) / seconds_to_read(order, SINGLE_COUNT, reader)
+    return [Figure(SECTION, "one by one, a second", SINGLE_COUNT, f"{best:.0f} at best", f"{ours:.0f}", ours / best,
+                   "≥ 0.9")]  # fmt: skip
+
+
+def seconds_to_read(order: Order, count: int, reader: str) -> float:
+    """From states mirrored and no result read to every result read, judged and stored; the median of three."""
+    from benchmarks.panel_side import empty_task  # noqa: PLC0415 - needs the settings
+    from panel.airflow.bulk_reads import BulkReadsNamespace  # noqa: PLC0415
+    from panel.airflow.errors import Unsupported  # noqa: PLC0415
+    from panel.airflow.runs import RunsNamespace  # noqa: PLC0415
+    from panel.mirror.claims import claim  # noqa: PLC0415
+    from panel.mirror.sync.instances import read_instances  # noqa: PLC0415
+    from panel.mirror.sync.results import read_results  # noqa: PLC0415
+    from panel.servers.client import open_client  # noqa: PLC0415
+
+    def without(kind: type, name: str, answers: object) -> object:
+        return patch.object(kind, name, **({"return_value": answers} if answers is False else {"side_effect": answers}))
+
+    def once() -> float:
+        task = empty_task(order, count)
+        with open_client(task.run.dag.server) as airflow:
+            held = claim(task)
+            assert held is not None
+            read_instances(airflow, held, full=True)
+            began = time.perf_counter()
+            while read_results(airflow, held):
+                pass
+            taken = time.perf_counter() - began
+            held.release()
+        if held.row.unread_results:
+            raise SystemExit(f"{held.row.unread_results} of {count} results were not read")
+        return taken
+
+    plugin = without(BulkReadsNamespace, "available", False)
+    wait = without(RunsNamespace, "results", Unsupported("switched off for this measurement"))
+    switched_off = {"plugin": [], "wait": [plugin], "single": [plugin, wait]}[reader]
+    for patcher in switched_off:
+        patcher.start()  # type: ignore[attr-defined]
+    return sorted(once() for _ in range(3))[1]
+
+
+def read_plugin(order: Order) -> None:
+    address = f"{order.base_url}/mapboard{order.task_path(COUNT)}/results"
+    order.airflow.get(address, params={"after": -1, "limit": COUNT}).raise_for_status()
+
+
+def read_wait(order: Order) -> None:
+    order.airflow.get(f"{order.run_path(COUNT)}/wait", params={"interval": 1, "result": TASK}).raise_for_status()
+
+
+def rate(order: Order, connections: int) -> float:
+    """Single results a second over so many connections, nothing made of them."""
+    address = f"/dags/{DAG}/dagRuns/{order.runs[SINGLE_COUNT]}/taskInstances/{TASK}/xcomEntries/return_value"
+
+    def read(index: int) -> None:
+        order.airflow.get(address, params={"map_index": index})
+
+    with ThreadPoolExecutor(connections) as pool:
+        list(pool.map(read, range(20)))
+        began = time.perf_counter()
+        list(pool.map(read, range(PROBE)))
+        return PROBE / (time.perf_counter() - began)
+
+
+def succeeded(count: int) -> int:
+    return sum(index % 40 != 39 and index % 200 != 7 for index in range(count))
+
+
+if __name__ == "__main__":
+    set_up()
+    answer(main(read_order(), sys.argv[1]))
