@@ -213,6 +213,8 @@ class Instance(models.Model):
 
     new_result: Kept | None = None
     """The value to be stored together with this row, if one was read just now."""
+    new_numbers: dict[str, float] | None = None
+    """The numbers in it by name, for the ``number_…`` columns."""
 
     class Meta:
         ordering = ["map_index"]
@@ -282,7 +284,7 @@ class ErrorGroup(models.Model):
     """Failures of one mapped task that agree: a rollup of its instances, kept together with them.
 
     ``group`` is the id of domain.error_groups, the same in every run. ``message`` is masked; ``first_seen`` and
-    ``last_seen`` are end dates; ``example_index`` is the member that failed last.
+    ``last_seen`` are end dates; ``example_index`` is its lowest index, so that it stays while others come and go.
     """
 
     mapped_task = models.ForeignKey(MappedTask, on_delete=models.CASCADE, related_name="error_groups")

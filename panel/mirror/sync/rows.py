@@ -7,7 +7,9 @@ from typing import Any, Final
 from panel.airflow import TaskInstance
 from panel.domain import states
 from panel.domain.error_groups import group_id
-from panel.domain.outcomes import Outcome, ResultState, derive
+from panel.domain.outcome_rules import DEFAULT_RULE, Rule, Verdict, derive
+from panel.domain.outcomes import Outcome, ResultState
+from panel.domain.result_fields import numbers_in
 from panel.domain.values import Kept
 from panel.mirror.models import Instance, MappedTask
 from panel.mirror.sync.texts import kept, plain
@@ -72,17 +74,27 @@ def differs(known: Instance, fresh: Instance) -> bool:
     return any(getattr(known, name) != getattr(fresh, name) for name in FIELDS)
 
 
-def put_result(instance: Instance, value: Any, preview_bytes: int) -> None:
-    """The result was read. The outcome rule sees the whole value, the row keeps at most ``preview_bytes`` of it."""
-    verdict = derive(states.SUCCESS, ResultState.READ, value)
+def put_result(instance: Instance, value: Any, preview_bytes: int, rule: Rule = DEFAULT_RULE) -> None:
+    """The result was read. The outcome rule and the search for numbers see the whole value, the row keeps at most
+    ``preview_bytes`` of it. ``rule`` is that of the pass: ``sync.outcome_rules.rule_of_pass``."""
     _settle_result(instance, ResultState.READ, kept(value, preview_bytes))
-    _put_outcome(instance, verdict.outcome, verdict.message)
+    instance.new_numbers = numbers_in(value)
+    put_verdict(instance, derive(states.SUCCESS, ResultState.READ, value, rule))
 
 
 def put_no_result(instance: Instance, result_state: ResultState, reason: str = "", value: Any = None) -> None:
     """There is no result to judge by: absent, forbidden, held elsewhere (``value`` is the reference) or unreadable."""
     _settle_result(instance, result_state, Kept(value), reason)
-    _put_outcome(instance, derive(states.SUCCESS, result_state).outcome, "")
+    put_verdict(instance, derive(states.SUCCESS, result_state))
+
+
+def put_verdict(instance: Instance, verdict: Verdict) -> None:
+    """What the result says of an instance that succeeded."""
+    instance.outcome = verdict.outcome.value
+    instance.error_group = ""
+    _put_error_text(instance, "", verdict.message)
+    if verdict.outcome is Outcome.SOFT_FAILURE:
+        instance.error_group = group_id(verdict.outcome.value, "", instance.error_message)
 
 
 def put_error(instance: Instance, error_type: str, message: str) -> None:
@@ -122,16 +134,11 @@ def _group_error(instance: Instance) -> None:
 def _settle_result(instance: Instance, result_state: ResultState, stored: Kept, reason: str = "") -> None:
     instance.result_state = result_state.value
     instance.new_result = stored if result_state in VALUED else None
+    instance.new_numbers = None
+    for name in NUMBERS:
+        setattr(instance, name, None)
     instance.result_reason = plain(reason, 300)
     instance.result_try = instance.try_number
-
-
-def _put_outcome(instance: Instance, outcome: Outcome, message: str) -> None:
-    instance.outcome = outcome.value
-    instance.error_group = ""
-    _put_error_text(instance, "", message)
-    if outcome is Outcome.SOFT_FAILURE:
-        instance.error_group = group_id(outcome.value, "", instance.error_message)
 
 
 def _put_error_text(instance: Instance, error_type: str, message: str) -> None:

@@ -15,7 +15,8 @@ from django.utils.translation import gettext as _
 from panel.airflow import Airflow, TaskInstance
 from panel.domain import states
 from panel.domain.error_groups import masked
-from panel.domain.outcomes import FAILURES, SETTLED, Outcome, ResultState, derive
+from panel.domain.outcome_rules import derive
+from panel.domain.outcomes import FAILURES, SETTLED, Outcome, ResultState
 from panel.mirror import selectors as mirror
 from panel.mirror.models import DagRun, Instance, MappedTask
 from panel.mirror.services import find_or_fetch_run, sync_mapped_task

@@ -1,0 +1,131 @@
+"""Which results are soft failures: a rule of two JSON pointers, and the verdict that follows from it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from math import isfinite
+from typing import Any, Final
+
+from panel.domain import states
+from panel.domain.json_pointers import MISSING, found_at, parts_of
+from panel.domain.outcomes import OUTCOME_BY_STATE, Outcome, ResultState
+
+VALUE_LENGTH: Final = 100
+MOST_VALUES: Final = 20
+LONGEST_BITS: Final = 256
+"""Of a whole number that is a status; Python refuses to write very long ones."""
+
+_MESSAGE_KEYS: Final = ("error", "message", "reason")
+_FRACTION: Final = re.compile(r"-?(0|[1-9][0-9]{0,99})(\.[0-9]{1,99}(e[+-]?[0-9]{1,3})?|e[+-]?[0-9]{1,3})")
+_EXACT: Final = 2**53
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """An outcome and, for a soft failure, the message found in the result."""
+
+    outcome: Outcome
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A result is a soft failure when what ``status_pointer`` finds in it is one of ``failing_values``.
+
+    Values are compared as ``comparable`` texts. An empty status pointer means the result itself. The message is what
+    ``message_pointer`` finds; where that is empty or finds nothing, the first of ``error``, ``message``, ``reason``.
+
+    Raises MalformedPointer.
+    """
+
+    status_pointer: str
+    failing_values: tuple[str, ...]
+    message_pointer: str = ""
+
+    def __post_init__(self) -> None:
+        self._places  # noqa: B018 - a malformed pointer is told now, not at the first result
+
+    @cached_property
+    def revision(self) -> str:
+        """16 hex digits that name what the rule says."""
+        content = [self.status_pointer, sorted(self._failing), self.message_pointer]
+        return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
+
+    def status_in(self, result: Any) -> Any:
+        """What the status pointer finds, or MISSING."""
+        return found_at(result, self._places[0])
+
+    def fails(self, status: Any) -> bool:
+        return comparable(status) in self._failing
+
+    def message_in(self, result: Any) -> Any:
+        """What the message of a failure is made of; ``None`` where there is nothing."""
+        place = self._places[1]
+        if place:
+            message = found_at(result, place)
+            if message is not MISSING and message:
+                return message
+        if isinstance(result, dict):
+            return next((result[key] for key in _MESSAGE_KEYS if result.get(key)), None)
+        return None
+
+    @cached_property
+    def _places(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        return parts_of(self.status_pointer), parts_of(self.message_pointer)
+
+    @cached_property
+    def _failing(self) -> frozenset[str]:
+        return frozenset(text for text in map(comparable, self.failing_values) if text)
+
+
+DEFAULT_RULE: Final = Rule("/status", ("failed", "failure", "error"))
+"""Holds where nobody set a rule."""
+
+
+def derive(state: str | None, result_state: ResultState, result: Any = None, rule: Rule = DEFAULT_RULE) -> Verdict:
+    """The verdict on one instance. Never raises, whatever the result is.
+
+    ``result`` is the whole value, before any shortening, and is looked at only when ``result_state`` is ``READ``.
+    States that are not known count as waiting, so that a newer Airflow does not break a page.
+    """
+    if state != states.SUCCESS:
+        return Verdict(OUTCOME_BY_STATE.get(state or "", Outcome.WAITING))
+    if result_state is ResultState.READ:
+        if rule.fails(rule.status_in(result)):
+            return Verdict(Outcome.SOFT_FAILURE, _as_text(rule.message_in(result)))
+        return Verdict(Outcome.SUCCESS)
+    return Verdict(Outcome.SUCCESS if result_state is ResultState.ABSENT else Outcome.UNKNOWN_RESULT)
+
+
+def comparable(value: Any) -> str | None:
+    """The text by which a status is compared: ``false``, ``0``, ``3.5``, ``null``, or a string without regard to case,
+    outer and repeated blanks. ``None`` for what is no status: a list, a mapping, a missing or an endless number."""
+    if isinstance(value, str):
+        text = " ".join(value.split()).casefold()
+        return (_FRACTION.fullmatch(text) and _number_text(float(text))) or text
+    if value is None or isinstance(value, bool):
+        return json.dumps(value)
+    if isinstance(value, int):
+        return str(value) if value.bit_length() <= LONGEST_BITS else None
+    return _number_text(value) if isinstance(value, float) else None
+
+
+def _number_text(number: float) -> str | None:
+    if not isfinite(number):
+        return None
+    return str(int(number)) if number == int(number) and abs(number) < _EXACT else repr(number)
+
+
+def _as_text(message: Any) -> str:
+    if message is None:
+        return ""
+    if isinstance(message, str):
+        return message
+    try:
+        return repr(message)
+    except (RecursionError, ValueError):  # nested without end; a number of more than 4,300 digits
+        return type(message).__name__
