@@ -129,7 +129,8 @@ def test_a_mapped_task_has_counts_metrics_and_its_age(get, server):
     )
     assert set(body["metrics"]) == {
         "duration_avg", "duration_p50", "duration_p95", "duration_max", "throughput_per_minute", "eta_seconds",
-        "failure_rate", "soft_failure_rate",
+        "failure_rate", "soft_failure_rate", "queue_wait_avg", "queue_wait_p50", "queue_wait_p95", "queue_wait_max",
+        "concurrency_peak", "throughput_run_per_minute", "eta_low_seconds", "eta_high_seconds", "results_eta_seconds",
     }  # fmt: skip
     assert (body["metrics"]["failure_rate"], body["metrics"]["soft_failure_rate"]) == (0.25, 0.0)
     assert (body["metrics"]["duration_max"], body["metrics"]["eta_seconds"]) == (65.0, 0.0)
