@@ -21,7 +21,7 @@ from rest_framework.response import Response
 from panel.access.actions import Action
 from panel.airflow import AirflowError
 from panel.domain.outcomes import Outcome
-from panel.mirror import exports, live_reads, selectors, serializers, services, sync_requests
+from panel.mirror import error_groups, exports, live_reads, selectors, serializers, services, sync_requests
 from panel.mirror.airflow_links import mapped_task_url
 from panel.mirror.filters import NAMES, selection_from
 from panel.mirror.models import Dag, DagRun, Instance, MappedTask, SyncRequest, mapped_task_uuid
@@ -195,7 +195,7 @@ class ErrorGroupList(OneMappedTask):
 
     @extend_schema(responses=serializers.ErrorGroupListSerializer)
     def get(self, request: Request, mapped_task_id: UUID) -> Response:
-        groups = selectors.error_groups(self.mapped_task)
+        groups = error_groups.error_groups(self.mapped_task)
         rows = serializers.ErrorGroupSerializer(groups, many=True).data
         return Response({"results": rows, "count": len(groups), "next": None, "previous": None})
 

@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
 from django.conf import settings
-from django.db.models import Count, Max, Min, Q, QuerySet
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from panel.domain import states
-from panel.domain.error_groups import masked
 from panel.domain.index_expression import IndexExpression
 from panel.domain.outcomes import Outcome
 from panel.domain.selection import Selection
@@ -24,20 +23,6 @@ from panel.servers.models import Server
 RANGES_A_QUERY: Final = 200
 """SQLite refuses expressions nested deeper than 1,000: longer lists of ranges go into subqueries."""
 RESULTS_A_QUERY: Final = 1_000
-
-
-@dataclass(frozen=True, slots=True)
-class ErrorGroup:
-    """Failures of one mapped task that agree; ``message`` is masked, ``first_seen``/``last_seen`` are end dates."""
-
-    id: str
-    outcome: str
-    error_type: str
-    message: str
-    count: int
-    indices: IndexExpression
-    first_seen: datetime | None
-    last_seen: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,36 +154,6 @@ def select_instances(mapped_task: MappedTask, selection: Selection) -> QuerySet[
     if selection.q:
         chosen = chosen.filter(error_folded__contains=selection.q.casefold())
     return chosen
-
-
-def outcomes_by_index(mapped_task: MappedTask) -> list[tuple[int, str]]:
-    """(map index, outcome) of every instance in order: the index map."""
-    return list(instances(mapped_task).values_list("map_index", "outcome"))
-
-
-def error_groups(mapped_task: MappedTask) -> list[ErrorGroup]:
-    """The groups of failures, the largest first."""
-    failures = Instance.objects.filter(mapped_task=mapped_task).exclude(error_group="")
-    members: dict[str, list[int]] = {}
-    for group, index in failures.values_list("error_group", "map_index"):
-        members.setdefault(group, []).append(index)
-    rows = failures.values("error_group", "outcome", "error_type").annotate(
-        count=Count("pk"), message=Min("error_message"), first_seen=Min("end_date"), last_seen=Max("end_date")
-    )
-    groups = [
-        ErrorGroup(
-            id=row["error_group"],
-            outcome=row["outcome"],
-            error_type=row["error_type"],
-            message=masked(row["message"]),
-            count=row["count"],
-            indices=IndexExpression.of(members[row["error_group"]]),
-            first_seen=row["first_seen"],
-            last_seen=row["last_seen"],
-        )
-        for row in rows.order_by()
-    ]
-    return sorted(groups, key=lambda group: (-group.count, group.indices.ranges))
 
 
 def sync_request(request_id: int) -> SyncRequest:

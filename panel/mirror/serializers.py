@@ -163,14 +163,21 @@ class InstanceDetailSerializer(InstanceSerializer):
 
 
 class ErrorGroupSerializer(serializers.Serializer[Any]):
-    id = serializers.CharField()
+    id = serializers.CharField(help_text="The same in every run.")
     outcome = serializers.CharField()
     error_type = serializers.CharField()
     message = serializers.CharField(help_text="With numbers, ids, paths, addresses and dates masked.")
     count = serializers.IntegerField()
+    share = serializers.FloatField(help_text="Of all failures of the mapped task, 0 to 1.")
     indices = serializers.CharField(help_text="An index expression: 3,17-40")
+    example_index = serializers.IntegerField(help_text="The lowest index of the group.")
+    example_message = serializers.CharField(help_text="Its message as it stands.")
+    frame = serializers.CharField(help_text="Where the example was raised: file:line in function.")
     first_seen = serializers.DateTimeField(allow_null=True)
     last_seen = serializers.DateTimeField(allow_null=True)
+    new = serializers.BooleanField(help_text="The run before, if one is known, did not have it.")
+    runs_seen = serializers.IntegerField(help_text="How many of the earlier runs had it.")
+    runs_known = serializers.IntegerField(help_text="How many earlier runs that is of, 20 at most.")
 
 
 class ErrorGroupListSerializer(serializers.Serializer[Any]):

@@ -12,7 +12,7 @@ from panel.access.actions import Action
 from panel.access.decorators import requires
 from panel.domain.index_expression import IndexExpression, MalformedIndexExpression
 from panel.domain.outcomes import FAILURES
-from panel.mirror import boards, selectors, services, task_page
+from panel.mirror import boards, error_groups, selectors, services, task_page
 from panel.mirror.airflow_links import mapped_task_url
 from panel.mirror.filters import NAMES, selection_from
 from panel.mirror.live_pages import find_or_fetch_mapped_task, mirrored
@@ -21,7 +21,7 @@ from panel.problems import BadRequest
 
 TEMPLATE = "mirror/mapped_task_detail.html"
 GROUPS_AT_ONCE = 5
-GROUPS_AT_MOST = 50
+GROUPS_AT_MOST = 500
 
 
 @requires(Action.VIEW)
@@ -36,7 +36,7 @@ def mapped_task_detail(request: HttpRequest, slug: str, dag_id: str, run_id: str
     listed = task_page.listing(task, request.GET)
     context = (
         _head(task)
-        | _groups(task)
+        | _groups(request, task)
         | {
             "listed": listed,
             "tiles": task_page.tiles(task, listed),
@@ -74,7 +74,7 @@ def _news(request: HttpRequest, task: MappedTask) -> HttpResponse:
             rows = task_page.shown_rows(task, request.GET)
         except MalformedIndexExpression as error:
             raise BadRequest(str(error)) from error
-        context |= _groups(task)
+        context |= _groups(request, task)
         context |= {"changed": True, "listed": listed, "tiles": task_page.tiles(task, listed), "rows": rows}
     return render(request, f"{TEMPLATE}#news", context)
 
@@ -109,12 +109,21 @@ def _head(task: MappedTask) -> dict[str, Any]:
     }
 
 
-def _groups(task: MappedTask) -> dict[str, Any]:
-    groups = selectors.error_groups(task) if task.failing else []
+def _groups(request: HttpRequest, task: MappedTask) -> dict[str, Any]:
+    """The largest error groups; with ``errors=all`` as many as a page can hold."""
+    all_of_them = request.GET.get("errors") == "all"
+    groups = error_groups.first_error_groups(task, GROUPS_AT_MOST if all_of_them else GROUPS_AT_ONCE)
+    there_are = len(groups) if len(groups) < GROUPS_AT_ONCE else error_groups.error_group_count(task)
+    others = request.GET.copy()
+    for name in ("errors", "v", "shown"):
+        others.pop(name, None)
     return {
-        "groups": groups[:GROUPS_AT_ONCE],
-        "more_groups": groups[GROUPS_AT_ONCE:GROUPS_AT_MOST],
-        "hidden_groups": max(0, len(groups) - GROUPS_AT_MOST),
+        "groups": groups,
+        "group_count": there_are,
+        "all_groups": all_of_them and there_are > GROUPS_AT_ONCE,
+        "hidden_groups": there_are - len(groups),
         "largest_group": groups[0].count if groups else 0,
-        "groups_revision": boards.revision([(group.id, group.count) for group in groups], task.failing),
+        "groups_revision": boards.revision(groups, there_are, task.failing, task.unread_errors),
+        "few_errors_query": others.urlencode(),
+        "all_errors_query": "&".join(filter(None, [others.urlencode(), "errors=all"])),
     }

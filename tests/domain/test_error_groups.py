@@ -29,9 +29,63 @@ def test_what_varies_is_masked(message, expected):
     assert masked(message) == expected
 
 
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        ("[Errno 2] No such file or directory: '/in/a-17.csv'", "[Errno <n>] No such file or directory: '<path>'"),
+        ("C:\\in\\x17.csv is locked", "<path> is locked"),
+        (
+            "calling GetObject: key us-east-1/customer-00017/2026/11/22/part-0003.parquet",
+            "calling GetObject: key us-east-<n>/customer-<n>/<n>/<n>/<n>/part-<n>.parquet",
+        ),
+        ("Request ID: 7A62C49347A4E0F1", "Request ID: <hex>"),
+        ("pod etl-worker-7d9f8b6c5-x2x4z was evicted", "pod etl-worker-<id> was evicted"),
+        ("pod process-file-kx7p2mq9 failed", "pod process-file-<id> failed"),
+        ("ip-10-0-17-7.ec2.internal is gone", "ip-<n>-<n>-<n>-<n>.ec<n>.internal is gone"),
+        ("2001:db8::17 and fe80:0:0:0:1:2:3:4 refused", "<ip> and <ip> refused"),
+        ("died at 12:30:45,123", "died at <time>"),
+        ("no user bob.smith+x@mail.example.org", "no user <email>"),
+        (
+            'duplicate key value violates unique constraint "orders_pkey" DETAIL: Key (name)=(Bob O\'Hara) exists.',
+            'duplicate key value violates unique constraint "orders_pkey" DETAIL: Key (name)=(<value>) exists.',
+        ),
+        (
+            "null value in column \"amount\" [SQL: INSERT INTO t] [parameters: {'a': None, 'b': [1, 2]}] (see there)",
+            'null value in column "amount" [SQL: INSERT INTO t] [parameters: <value>] (see there)',
+        ),
+        ("could not convert string to float: 'Bob Smith'", "could not convert string to float: '<text>'"),
+        ("bad values 'x y', 'z w', 'q q'", "bad values '<text>', …"),
+        ("expected [1, 2, 3], got [4, 5]", "expected [<n>, …], got [<n>, …]"),
+        (
+            "url: /v1/items/9?x=1 (Caused by <X object at 0x7f12>: down)",
+            "url: <path>?x=<n> (Caused by <X object at <hex>>: down)",
+        ),
+    ],
+)
+def test_what_varies_in_messages_of_everyday_is_masked(message, expected):
+    assert masked(message) == expected
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "'NoneType' object has no attribute 'get'",
+        "columns ['amount', 'currency'] are missing",
+        "can't open it, won't retry",
+        '{"error": "quota of the tenant is used up"}',
+        "{'message': 'rows were dropped: too many'}",
+        "std::vector failed: -inf",
+    ],
+)
+def test_what_tells_one_error_from_another_is_not(message):
+    assert masked(message) == message
+
+
 def test_a_very_long_message_is_quick_and_bounded():
     assert len(masked("9a" * 1_000_000)) <= 500
     assert len(masked("/a" * 1_000_000)) <= 500
+    for unit in ("a.", "a1b-", "ab12:", "' ", "[parameters: ", ")=(", "a@", "x://"):
+        assert len(masked(unit * 1_000_000)) <= 500
 
 
 def test_failures_that_agree_are_one_group():

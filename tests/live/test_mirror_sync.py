@@ -13,6 +13,7 @@ from celery import current_app
 from examples.demo.airflow import AirflowStandalone
 from panel.airflow import Airflow, NotFound, Password
 from panel.mirror import live_reads, selectors
+from panel.mirror.error_groups import error_groups
 from panel.mirror.models import Instance, MappedTask
 from panel.mirror.sweeps import sweep
 from panel.servers.encryption import encrypt
@@ -95,7 +96,7 @@ def test_a_run_with_every_kind_of_outcome_and_a_clear_made_elsewhere(airflow, pa
     assert task.counts == {"success": 20, "soft_failure": 10, "hard_failure": 20}
     assert task.complete
     assert_equal(airflow, task)
-    groups = {(group.outcome, group.error_type, group.message): group.count for group in selectors.error_groups(task)}
+    groups = {(group.outcome, group.error_type, group.message): group.count for group in error_groups(task)}
     assert groups == {
         ("hard_failure", "RuntimeError", "item <n> crashed"): 10,
         ("hard_failure", "ValueError", "item <n> never works"): 10,

@@ -82,7 +82,9 @@ def test_filters(get, query, expected):
 def test_the_filter_by_error_group_gives_the_groups_members(get):
     group = get(path="error-groups/").json()["results"][0]
     assert (group["error_type"], group["message"], group["count"]) == ("KeyError", "customer_<n>", 2)
-    assert group["indices"] == "1,4"
+    assert (group["indices"], group["example_index"], group["frame"]) == ("1,4", 1, "")
+    assert group["example_message"].startswith("customer_")
+    assert (group["share"], group["new"], group["runs_seen"], group["runs_known"]) == (0.5, False, 0, 0)
     assert group["first_seen"] < group["last_seen"]
     assert indices(get(f"?error_group={group['id']}")) == [1, 4]
 

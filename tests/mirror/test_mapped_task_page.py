@@ -1,7 +1,9 @@
+from datetime import timedelta
+
 import pytest
 from django.utils import timezone
 
-from panel.mirror.models import Instance, MappedTask
+from panel.mirror.models import DagRun, Instance, MappedTask
 from panel.servers.models import Server
 from tests.mirror.pages import HTMX, MARKUP, page, place, rows, words
 from tests.mirror.stage import mirrored_task
@@ -49,6 +51,41 @@ def test_errors_stand_in_groups_with_their_counts_and_links(as_user, operator, t
     assert f"?error_group={group}" in html
     assert "customer_&lt;n&gt;" in html
     assert rows(page(as_user(operator), f"{place(task)}?error_group={group}")) == [2]
+
+
+def test_an_error_says_where_it_was_raised_which_indices_have_it_and_whether_it_is_new(as_user, operator, server):
+    before = mirrored_task(server, ["hard_failure"], run_id="before", errors={0: ("KeyError", "'customer_9'")})
+    DagRun.objects.filter(pk=before.run_id).update(run_after=timezone.now() - timedelta(hours=1))
+    task = mirrored_task(
+        server, ["hard_failure"] * 3, errors={1: ("KeyError", "'customer_17'"), 2: ("OSError", f"full {MARKUP}")}
+    )
+    Instance.objects.filter(mapped_task=task, map_index=1).update(error_frame="etl.py:42 in load")
+    html = page(as_user(operator), place(task))
+    lines = [words(line) for line in html[html.index('class="errors"') :].split("<li>")[1:]]
+    found = next(line for line in lines if "KeyError" in line)
+    assert "etl.py:42 in load" in found
+    assert "1 run" in found
+    assert " new " not in found
+    assert "example: 1" in found
+    assert " new " in next(line for line in lines if "OSError" in line)
+    assert f'href="{place(task, "instance_detail", map_index=1)}"' in html
+    assert MARKUP not in html
+
+
+def test_the_most_frequent_errors_are_shown_and_the_others_on_request(as_user, viewer, server):
+    errors = {index: (f"Error{chr(ord('A') + index)}", "m") for index in range(12)}
+    task = mirrored_task(server, ["hard_failure"] * 12, errors=errors)
+    html = page(as_user(viewer), f"{place(task)}?label=x")
+    assert html.count('class="error-type"') == 5
+    assert "7 more errors" in html
+    assert f'href="{place(task)}?label=x&amp;errors=all"' in html
+    html = page(as_user(viewer), f"{place(task)}?label=x&errors=all")
+    assert html.count('class="error-type"') == 12
+
+
+def test_failures_whose_error_is_not_read_are_counted(as_user, viewer, task):
+    MappedTask.objects.filter(pk=task.pk).update(unread_errors=7)
+    assert "7 failures whose error is not read yet" in words(page(as_user(viewer), place(task)))
 
 
 @pytest.mark.parametrize(
@@ -174,9 +211,10 @@ def test_long_lists_come_in_pages_that_keep_filter_and_order(as_user, viewer, se
 
 
 def test_a_page_costs_as_many_queries_whatever_its_length(as_user, viewer, server, django_assert_max_num_queries):
-    task = mirrored_task(server, ["hard_failure"] * 100)
+    errors = {index: (f"Error{'ABCDEFGH'[index % 8]}", "") for index in range(100)}
+    task = mirrored_task(server, ["hard_failure"] * 100, errors=errors)
     client = as_user(viewer)
-    with django_assert_max_num_queries(12):
+    with django_assert_max_num_queries(19):
         page(client, place(task))
 
 

@@ -86,27 +86,6 @@ def test_runs_show_their_outcomes_newest_first(server):
     ]
 
 
-def test_error_groups_say_which_indices_they_hold(server):
-    task = mirrored_task(
-        server,
-        ["hard_failure"] * 5 + ["soft_failure", "success", "upstream_failed"],
-        errors={2: ("KeyError", "'name'"), 5: ("", "item 5 is broken")},
-    )
-    groups = selectors.error_groups(task)
-    assert [(group.outcome, group.error_type, group.message, str(group.indices)) for group in groups] == [
-        ("hard_failure", "ValueError", "item <n> is broken", "0-1,3-4"),
-        ("hard_failure", "KeyError", "'name'", "2"),
-        ("soft_failure", "", "item <n> is broken", "5"),
-    ]
-    assert groups[0].first_seen < groups[0].last_seen
-    assert sum(group.count for group in groups) == 6
-
-
-def test_the_index_map(server):
-    task = mirrored_task(server, ["success", "hard_failure"])
-    assert selectors.outcomes_by_index(task) == [(0, "success"), (1, "hard_failure")]
-
-
 def test_what_there_is_not_raises(server):
     with pytest.raises(Dag.DoesNotExist):
         selectors.dag("prod", "nope")
@@ -118,9 +97,7 @@ def test_what_there_is_not_raises(server):
         selectors.instance(mirrored_task(server, ["success"]), 1)
 
 
-def test_grouping_and_filtering_take_few_queries_however_many_rows(server, django_assert_num_queries):
+def test_filtering_takes_one_query_however_many_rows(server, django_assert_num_queries):
     task = mirrored_task(server, ["hard_failure", "success"] * 1_000)
-    with django_assert_num_queries(2):
-        selectors.error_groups(task)
     with django_assert_num_queries(1):
         len(selectors.select_instances(task, Selection(outcomes=frozenset({Outcome.HARD_FAILURE}), q="item")))

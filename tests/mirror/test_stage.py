@@ -7,6 +7,7 @@ import pytest
 from panel.domain.outcomes import Outcome
 from panel.domain.selection import Selection
 from panel.mirror import selectors
+from panel.mirror.error_groups import error_groups
 from tests.mirror.stage import mirrored_task
 
 
@@ -21,7 +22,7 @@ def test_every_outcome_can_be_staged_and_the_rollup_counts_them(server):
 @pytest.mark.django_db
 def test_staged_failures_form_groups(server):
     task = mirrored_task(server, ["hard_failure", "hard_failure", "soft_failure", "success"])
-    assert [(group.outcome, group.count, str(group.indices)) for group in selectors.error_groups(task)] == [
+    assert [(group.outcome, group.count, str(group.indices)) for group in error_groups(task)] == [
         ("hard_failure", 2, "0-1"),
         ("soft_failure", 1, "2"),
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from panel.mirror import selectors
+from panel.mirror.error_groups import error_groups
 from panel.mirror.models import Instance, MappedTask
 from panel.mirror.sync import errors
 
@@ -26,7 +26,7 @@ def test_failures_that_agree_form_a_group(etl, mapped, sync):
     etl.finish("etl", "r1", "work", 1, error=("ConnectionError", "host 10.0.0.2:5432 refused after 31 ms"))
     etl.finish("etl", "r1", "work", 2, error=("KeyError", "'name'"))
     etl.finish("etl", "r1", "work", 3, result={"status": "failed", "error": "no rows in part 3"})
-    groups = selectors.error_groups(sync(task))
+    groups = error_groups(sync(task))
     assert [(group.outcome, group.error_type, group.message, str(group.indices)) for group in groups] == [
         ("hard_failure", "ConnectionError", "host <ip>:<n> refused after <n> ms", "0-1"),
         ("hard_failure", "KeyError", "'name'", "2"),
@@ -51,7 +51,7 @@ def test_a_try_that_will_be_repeated_shows_its_error_but_is_no_failure_yet(etl, 
     etl.finish("etl", "r1", "work", 0, "up_for_retry", error=("ValueError", "boom"))
     task = sync(task)
     assert texts(task) == [("ValueError", "boom")]
-    assert (task.counts, selectors.error_groups(task)) == ({"retrying": 1}, [])
+    assert (task.counts, error_groups(task)) == ({"retrying": 1}, [])
 
 
 def test_a_pass_reads_the_newest_and_the_next_goes_on(etl, mapped, sync, worker, monkeypatch):
@@ -87,7 +87,7 @@ def test_logs_that_may_not_be_read_leave_the_failures_without_a_text(etl, mapped
     etl.forget_requests()
     task = sync(task)
     assert (task.counts, task.last_error, log_reads(etl)) == ({"hard_failure": 5}, "", 1)
-    assert [group.count for group in selectors.error_groups(task)] == [5]
+    assert [group.count for group in error_groups(task)] == [5]
 
 
 def test_one_log_that_cannot_be_read_does_not_hold_up_the_others(etl, mapped, sync):

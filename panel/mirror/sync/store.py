@@ -37,7 +37,7 @@ def store(claim: Claim[MappedTask], changed: Sequence[Instance], gone: Collectio
         if changed:
             _upsert(changed, version=mapped_task.version + 1)
             _store_results(mapped_task, changed)
-        rollup = rollups.at_each_write(mapped_task, changed, dropped=bool(gone))
+        rollup = rollups.at_each_write(mapped_task, changed)
         return _write(mapped_task, rollup, changed=bool(changed or gone))
 
 

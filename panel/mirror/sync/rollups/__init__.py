@@ -14,9 +14,9 @@ from panel.mirror.models import Instance, MappedTask
 from panel.mirror.sync.rollups import counts, error_groups, metrics, result_fields
 
 
-def at_each_write(mapped_task: MappedTask, changed: Sequence[Instance], *, dropped: bool) -> dict[str, Any]:
-    """Columns after these rows were written (and some ``dropped``); in the transaction of the write."""
-    error_groups.roll_up(mapped_task, changed, dropped=dropped)
+def at_each_write(mapped_task: MappedTask, changed: Sequence[Instance]) -> dict[str, Any]:
+    """Columns after these rows were written (and others dropped, perhaps); in the transaction of the write."""
+    error_groups.roll_up(mapped_task, changed)
     return counts.rolled_up(mapped_task)
 
 
