@@ -6,28 +6,36 @@ Each is one bounded call and raises AirflowError: NotFound when Airflow no longe
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from panel.airflow import Airflow, Log, NotFound, Try
+from django.utils.translation import gettext as _
+
+from panel.airflow import Airflow, AirflowError, Log, NotFound, Try
 from panel.domain import states
 from panel.domain.outcomes import ResultState
+from panel.mirror.log_lines import text_lines
 from panel.mirror.models import Instance
 from panel.servers.client import open_client
 from panel.servers.models import Server
 
 RESULT_BYTES: Final = 1024 * 1024
 """A page shows no more of a result than this."""
+LOG_PAGES: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A result as JSON text, indented, cut to RESULT_BYTES when ``cut``; "" where there is none, with ``reason``."""
+    """A result as JSON text, indented, cut to RESULT_BYTES when ``cut``; "" where there is none, with ``reason``.
+
+    ``value`` is the value itself, however large."""
 
     state: ResultState
     text: str = ""
     cut: bool = False
     reason: str = ""
+    value: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +94,31 @@ def read_log(*, instance: Instance, try_number: int | None = None, token: str | 
         return airflow.logs.read(*_address(instance), wanted, instance.map_index, token=token)
 
 
+def log_text(*, instance: Instance, try_number: int) -> Iterator[str]:
+    """The whole log of a try as plain text, a piece a page of Airflow's; what goes wrong on the way is its last line.
+
+    Raises AirflowError when not even the first page can be read.
+    """
+    first = read_log(instance=instance, try_number=try_number)
+    return _pages_of_text(instance, try_number, first)
+
+
+def _pages_of_text(instance: Instance, try_number: int, page: Log) -> Iterator[str]:
+    for _turn in range(LOG_PAGES):
+        yield "".join(f"{line}\n" for line in text_lines(page.content))
+        token = page.continuation_token
+        if token is None or not page.content:  # without lines it is only still being written
+            return
+        try:
+            page = read_log(instance=instance, try_number=try_number, token=token)
+        except AirflowError as error:
+            yield _("[The rest of the log could not be read: %(error)s]") % {"error": error} + "\n"
+            return
+        if page.continuation_token == token:
+            return
+    yield _("[The log goes on; Airflow has the rest.]") + "\n"
+
+
 def _tries(airflow: Airflow, instance: Instance) -> list[Try]:
     return airflow.instances.tries(*_address(instance), instance.map_index)
 
@@ -98,8 +131,8 @@ def _shown(value: Any) -> Result:
     text = json.dumps(value, ensure_ascii=False, indent=2)
     data = text.encode("utf-8", "replace")
     if len(data) <= RESULT_BYTES:
-        return Result(ResultState.READ, data.decode())
-    return Result(ResultState.READ, data[:RESULT_BYTES].decode("utf-8", "ignore"), cut=True)
+        return Result(ResultState.READ, data.decode(), value=value)
+    return Result(ResultState.READ, data[:RESULT_BYTES].decode("utf-8", "ignore"), cut=True, value=value)
 
 
 def _server(instance: Instance) -> Server:

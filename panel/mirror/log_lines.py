@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
@@ -12,6 +12,7 @@ from panel.airflow import LogEntry
 GROUP_START: Final = "::group::"
 GROUP_END: Final = "::endgroup::"
 FRAMES_SHOWN: Final = 40
+LINES_SHOWN: Final = 5_000
 
 _SEVERITY: Final = {"debug": 0, "info": 1, "warning": 2, "warn": 2, "error": 3, "exception": 3, "critical": 4}
 LEVELS: Final = {"info": 1, "warning": 2, "error": 3}
@@ -38,6 +39,10 @@ class Line:
     def kind(self) -> str:
         return "error" if self.severity >= 3 else "warning" if self.severity == 2 else "plain"
 
+    @property
+    def failing(self) -> bool:
+        return self.kind == "error"
+
 
 @dataclass(frozen=True, slots=True)
 class Group:
@@ -50,7 +55,13 @@ class Group:
 
     @property
     def failing(self) -> bool:
-        return any(line.kind == "error" for line in self.lines)
+        return any(line.failing for line in self.lines)
+
+
+def newest(entries: Sequence[LogEntry]) -> tuple[Sequence[LogEntry], int]:
+    """As many of the last entries as a page can show, and how many there are before them."""
+    before = max(0, len(entries) - LINES_SHOWN)
+    return entries[before:], before
 
 
 def fold(entries: Iterable[LogEntry], *, level: str = "") -> list[Line | Group]:
@@ -67,6 +78,15 @@ def fold(entries: Iterable[LogEntry], *, level: str = "") -> list[Line | Group]:
         elif line.severity >= least:
             (group.lines if group is not None else folded).append(line)
     return [entry for entry in folded if not isinstance(entry, Group) or entry.lines]
+
+
+def text_lines(entries: Iterable[LogEntry]) -> Iterator[str]:
+    """The log as plain text, for a file."""
+    for line in _lines(entries):
+        head = [line.at.isoformat() if line.at else "", f"[{line.level.upper()}]" if line.level else "", line.logger]
+        yield " ".join([*filter(None, head), line.text])
+        if line.detail:
+            yield line.detail
 
 
 def _lines(entries: Iterable[LogEntry]) -> Iterator[Line]:

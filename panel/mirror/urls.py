@@ -1,7 +1,7 @@
 from django.urls import path
 
 import panel.ui.converters  # noqa: F401 - registers airflow_id
-from panel.mirror import views, views_instance, views_mapped_task
+from panel.mirror import views, views_instance, views_mapped_task, views_metrics
 
 app_name = "mirror"
 
@@ -17,9 +17,12 @@ urlpatterns = [
     path(_RUN, views.run_detail, name="run_detail"),
     path(_TASK, views_mapped_task.mapped_task_detail, name="mapped_task_detail"),
     path(f"{_TASK}indices/", views_mapped_task.mapped_task_indices, name="mapped_task_indices"),
+    path(f"{_TASK}metrics/", views_metrics.task_metrics, name="task_metrics"),
+    path(f"{_TASK}patterns/", views_metrics.task_patterns, name="task_patterns"),
     path(_INSTANCE, views_instance.instance_detail, name="instance_detail"),
     path(f"{_INSTANCE}tries/", views_instance.instance_tries, name="instance_tries"),
     path(f"{_INSTANCE}log/", views_instance.instance_log, name="instance_log"),
+    path(f"{_INSTANCE}log/text/", views_instance.instance_log_text, name="instance_log_text"),
     path(f"{_INSTANCE}result/", views_instance.instance_result, name="instance_result"),
     path(f"{_INSTANCE}input/", views_instance.instance_input, name="instance_input"),
 ]

@@ -2,12 +2,13 @@ import pytest
 from django.db.models import F
 from django.utils import timezone
 
-from panel.mirror.models import Instance, MappedTask
+from panel.mirror.models import Instance, MappedTask, TryError
 from panel.servers.models import Server
 from tests.mirror.pages import HTMX, MARKUP, is_polling, page, place, poll, words
 from tests.mirror.stage import mirrored_task
 
 SECTIONS = ("instance_tries", "instance_log", "instance_result", "instance_input")
+ROUTES = ("instance_detail", "instance_log_text", *SECTIONS)
 
 
 @pytest.fixture
@@ -108,6 +109,47 @@ def test_the_log_is_folded_escaped_and_opens_where_it_failed(as_user, viewer, re
     assert "slow" not in errors
 
 
+def test_a_result_is_a_tree_with_its_json_beside_it(as_user, viewer, task):
+    html = page(as_user(viewer), at(task, 0, "instance_result"), **HTMX)
+    assert '<span class="tree-key">rows</span>' in html
+    assert '<span class="tree-number">7</span>' in html
+    assert 'id="result-text"' in html
+
+
+def test_each_try_tells_why_it_failed_with_its_causes(as_user, viewer, real):
+    error = {"error_type": "RuntimeError", "message": f"outer {MARKUP}", "frame": "etl.py:42 in load"}
+    causes = [{"type": "KeyError", "message": "'inner'", "frame": "etl.py:7 in get"}]
+    TryError.objects.update_or_create(mapped_task=real, map_index=1, try_number=1, defaults=error | {"causes": causes})
+    html = page(as_user(viewer), at(real, 1, "instance_tries"), **HTMX)
+    text = words(html)
+    assert "RuntimeError : outer" in text
+    assert "etl.py:42 in load" in text
+    assert "One cause" in text
+    assert "KeyError : 'inner'" in text
+    assert MARKUP not in html
+
+
+def test_the_whole_log_can_be_downloaded_as_text(as_user, viewer, real, etl):
+    etl.set_log("etl", "r1", "work", 1, 1, [{"event": f"reading {MARKUP}", "level": "info"}, {"event": "the end"}])
+    answer = as_user(viewer).get(f"{at(real, 1, 'instance_log_text')}?try_number=1")
+    assert answer["Content-Type"] == "text/plain; charset=utf-8"
+    assert answer["Content-Disposition"] == 'attachment; filename="log-1-try-1.txt"'
+    assert b"".join(answer.streaming_content).decode().endswith(f"[INFO] reading {MARKUP}\nthe end\n")
+
+
+def test_a_log_that_cannot_be_read_is_no_empty_file(as_user, viewer, real, fake_airflow):
+    assert as_user(viewer).get(f"{at(real, 1, 'instance_log_text')}?try_number=9").status_code == 502
+    fake_airflow.down = True
+    assert as_user(viewer).get(at(real, 1, "instance_log_text")).status_code == 502
+
+
+def test_the_log_offers_the_way_to_the_error_only_where_there_is_one(as_user, viewer, real, etl):
+    etl.set_log("etl", "r1", "work", 1, 1, [{"event": "fine", "level": "info"}])
+    assert "To the error" not in page(as_user(viewer), at(real, 1, "instance_log"), **HTMX)
+    etl.set_log("etl", "r1", "work", 1, 1, [{"event": "bad", "level": "error"}])
+    assert "To the error" in page(as_user(viewer), at(real, 1, "instance_log"), **HTMX)
+
+
 def test_a_level_or_try_that_is_none_is_taken_as_not_given(as_user, viewer, real):
     page(as_user(viewer), f"{at(real, 1, 'instance_log')}?level={MARKUP}&try_number=-1", **HTMX)
 
@@ -157,7 +199,7 @@ def test_a_server_that_is_down_shows_the_last_known_data(as_user, viewer, task):
     assert "KeyError" in text
 
 
-@pytest.mark.parametrize("name", ["instance_detail", *SECTIONS])
+@pytest.mark.parametrize("name", ROUTES)
 def test_an_unknown_index_is_404_and_people_in_no_group_are_refused(as_user, viewer, nobody, task, name):
     page(as_user(viewer), at(task, 99, name), 404)
     page(as_user(nobody), at(task, 1, name), 403)

@@ -1,6 +1,8 @@
+from datetime import UTC, datetime
+
 from panel.airflow import LogEntry
 from panel.airflow.models import ErrorDetail, LogFrame
-from panel.mirror.log_lines import Group, fold
+from panel.mirror.log_lines import LINES_SHOWN, Group, fold, newest, text_lines
 
 
 def entries(*events, level="info"):
@@ -47,3 +49,21 @@ def test_a_group_with_an_error_inside_is_failing():
 def test_a_line_without_a_level_is_plain():
     (line,) = fold([LogEntry(event="bare")])
     assert line.kind == "plain"
+
+
+def test_of_a_very_long_log_the_last_lines_are_shown_and_the_others_counted():
+    log = entries(*(str(n) for n in range(LINES_SHOWN + 7)))
+    shown, before = newest(log)
+    assert (len(shown), before, shown[-1].event) == (LINES_SHOWN, 7, str(LINES_SHOWN + 6))
+    assert newest(log[:3]) == (log[:3], 0)
+
+
+def test_the_text_of_a_log_has_time_level_and_tracebacks():
+    detail = [ErrorDetail(exc_type="KeyError", exc_value="'x'", frames=[LogFrame("etl.py", 40, "process")])]
+    at = datetime(2026, 11, 24, 2, 10, tzinfo=UTC)
+    log = [LogEntry(event="boom", level="error", logger="task", timestamp=at, error_detail=detail), LogEntry("bare")]
+    assert list(text_lines(log)) == [
+        "2026-11-24T02:10:00+00:00 [ERROR] task boom",
+        "KeyError: 'x'\n  etl.py:40 in process",
+        "bare",
+    ]
