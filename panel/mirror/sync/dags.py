@@ -12,6 +12,7 @@ from django.utils import timezone
 from panel import airflow as wire
 from panel.airflow import Airflow, Forbidden, NotFound
 from panel.domain import states
+from panel.domain.texts import plain
 from panel.mirror.claims import Claim
 from panel.mirror.models import Dag, DagRun
 from panel.mirror.sync.runs import (
@@ -22,7 +23,6 @@ from panel.mirror.sync.runs import (
     store_runs,
     worth_keeping,
 )
-from panel.mirror.sync.texts import plain
 from panel.servers.models import Server
 
 DAG_EVERY: Final = timedelta(minutes=5)

@@ -28,13 +28,14 @@ from panel.airflow import (
 )
 from panel.domain import states
 from panel.domain.outcomes import ResultState
+from panel.domain.texts import plain
 from panel.mirror.claims import Claim
 from panel.mirror.models import Instance, MappedTask
+from panel.mirror.outcome_rules import rule_for
 from panel.mirror.sync.budget import Budget, Strikes
 from panel.mirror.sync.rows import put_no_result, put_result
 from panel.mirror.sync.runs import is_finished
 from panel.mirror.sync.store import store
-from panel.mirror.sync.texts import plain
 
 BULK_FROM: Final = 25
 """Unread results from which reading all at once costs Airflow less than one by one (0.5–1.6 s against 11 ms each)."""
@@ -170,7 +171,7 @@ def _put(mapped_task: MappedTask, instance: Instance, value: Any) -> None:
         reason = _("The result is kept outside Airflow's database; Airflow gives only where.")
         put_no_result(instance, ResultState.EXTERNAL, reason, plain(value, 1_000))
     else:
-        put_result(instance, value, settings.RESULT_PREVIEW_BYTES)
+        put_result(instance, value, settings.RESULT_PREVIEW_BYTES, rule_for(mapped_task))
 
 
 def _is_reference(mapped_task: MappedTask, value: Any) -> bool:

@@ -10,9 +10,9 @@ from panel.domain.error_groups import group_id
 from panel.domain.outcome_rules import DEFAULT_RULE, Rule, Verdict, derive
 from panel.domain.outcomes import Outcome, ResultState
 from panel.domain.result_fields import numbers_in
-from panel.domain.values import Kept
+from panel.domain.texts import plain
+from panel.domain.values import Kept, shortened
 from panel.mirror.models import Instance, MappedTask
-from panel.mirror.sync.texts import kept, plain
 
 LABEL_LENGTH: Final = 250
 NOTE_LENGTH: Final = 2_000
@@ -76,8 +76,8 @@ def differs(known: Instance, fresh: Instance) -> bool:
 
 def put_result(instance: Instance, value: Any, preview_bytes: int, rule: Rule = DEFAULT_RULE) -> None:
     """The result was read. The outcome rule and the search for numbers see the whole value, the row keeps at most
-    ``preview_bytes`` of it. ``rule`` is that of the pass: ``sync.outcome_rules.rule_of_pass``."""
-    _settle_result(instance, ResultState.READ, kept(value, preview_bytes))
+    ``preview_bytes`` of it. ``rule`` is ``rule_for(mapped_task)``."""
+    _settle_result(instance, ResultState.READ, shortened(value, preview_bytes))
     instance.new_numbers = numbers_in(value)
     put_verdict(instance, derive(states.SUCCESS, ResultState.READ, value, rule))
 
@@ -86,6 +86,13 @@ def put_no_result(instance: Instance, result_state: ResultState, reason: str = "
     """There is no result to judge by: absent, forbidden, held elsewhere (``value`` is the reference) or unreadable."""
     _settle_result(instance, result_state, Kept(value), reason)
     put_verdict(instance, derive(states.SUCCESS, result_state))
+
+
+def put_unread(instance: Instance) -> None:
+    """The result is to be read, again perhaps; until then nothing is known of it."""
+    _settle_result(instance, ResultState.UNREAD, Kept(None))
+    instance.result_try = None
+    put_verdict(instance, derive(states.SUCCESS, ResultState.UNREAD))
 
 
 def put_verdict(instance: Instance, verdict: Verdict) -> None:

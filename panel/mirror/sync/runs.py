@@ -13,9 +13,10 @@ from django.utils import timezone
 
 from panel import airflow
 from panel.domain import states
+from panel.domain.texts import plain
+from panel.domain.values import shortened
 from panel.mirror.claims import bring_forward
 from panel.mirror.models import Dag, DagRun, Instance, MappedTask, mapped_task_uuid
-from panel.mirror.sync.texts import kept, plain
 
 CONF_BYTES: Final = 64 * 1024
 NOTE_LENGTH: Final = 2_000
@@ -156,7 +157,7 @@ def _planned(run: DagRun, dag: Dag, task_id: str, position: int) -> MappedTask:
 
 
 def _columns(row: airflow.DagRun) -> dict[str, Any]:
-    conf = kept(row.conf or {}, CONF_BYTES)
+    conf = shortened(row.conf or {}, CONF_BYTES)
     return {
         "state": plain(row.state, 20),
         "run_type": plain(row.run_type, 40),
