@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
@@ -15,11 +15,13 @@ MOST_BINS: Final = 20
 MOST_BUCKETS: Final = 60
 WIDE: Final = 20.0
 """From this ratio of the largest to the smallest duration on, bins of one width would put nearly all into one."""
-SHORTEST: Final = 0.001
-"""Seconds; what took less falls into the first bin."""
-_HOUR: Final = 3600
-STEPS: Final = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, _HOUR, 2 * _HOUR, 6 * _HOUR, 12 * _HOUR, 24 * _HOUR)
-"""Seconds a bucket of a timeline may have; beyond, whole days."""
+_HOUR: Final = 3_600
+_DAY: Final = 24 * _HOUR
+ROUND: Final = (
+    0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1_200, 1_800,
+    _HOUR, 2 * _HOUR, 6 * _HOUR, 12 * _HOUR, _DAY, 2 * _DAY, 5 * _DAY, 10 * _DAY, 20 * _DAY, 50 * _DAY, 100 * _DAY,
+)  # fmt: skip
+"""Seconds that people find round: the widths of bins and buckets, and the edges of bins that grow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +62,12 @@ class Timeline:
 def histogram(ordered: Sequence[float]) -> Histogram:
     """Sorted values, none below 0, in at most twenty bins with round edges.
 
-    Bins of one width; where the values range over more than a decade, edges 1, 2, 5, 10 … instead.
+    Bins of one width; where the values range widely, bins that grow, from one round duration to the next.
     """
     if not ordered:
         return Histogram()
     low, high = ordered[0], ordered[-1]
-    edges = _decades(low, high) if high > WIDE * max(low, SHORTEST) else _even(low, high)
+    edges = _growing(low, high) if high > WIDE * max(low, ROUND[0]) else _even(low, high)
     places = [bisect_left(ordered, edge) for edge in edges]
     return Histogram(edges, [after - before for before, after in pairwise(places)])
 
@@ -110,31 +112,27 @@ def _passed(moments: Sequence[float], summed: Sequence[float], t: float) -> floa
 
 def _step(seconds: float) -> int:
     """So that there are at most sixty buckets, the first and the last of which may be partial."""
-    least = seconds / (MOST_BUCKETS - 1)
-    days = 24 * _HOUR
-    return next((step for step in STEPS if step >= least), math.ceil(least / days) * days)
+    return max(1, math.ceil(_round_up(seconds / (MOST_BUCKETS - 1))))
 
 
 def _even(low: float, high: float) -> list[float]:
-    """Round edges of one width that hold both, the upper one inside the last bin."""
-    width = _round_up((high - low) / (MOST_BINS - 2)) if high > low else _round_up(max(high, SHORTEST) / 10)
-    first = math.floor(low / width + 1e-9)
-    last = max(first, math.floor(high / width + 1e-9))
+    """Edges of one round width that hold both, the upper one inside the last bin."""
+    width = _round_up((high - low) / (MOST_BINS - 2) if high > low else high / 10)
+    first, last = math.floor(low / width + 1e-9), math.floor(high / width + 1e-9)
     edges = [round(n * width, 9) for n in range(first, last + 2)]
     return [min(edges[0], low), *edges[1:]]
 
 
-def _decades(low: float, high: float) -> list[float]:
-    """0, then 1, 2, 5, 10 … from the last such number that the smallest value reaches to the first above all."""
-    exponents = range(math.floor(math.log10(max(low, SHORTEST))), math.ceil(math.log10(high)) + 2)
-    series = [round(digit * 10.0**exponent, 9) for exponent in exponents for digit in (1, 2, 5)]
-    first = max((n for n, edge in enumerate(series) if edge <= max(low, SHORTEST)), default=0)
-    last = next(n for n, edge in enumerate(series) if edge > high)
-    inner = series[max(first, last + 1 - MOST_BINS) : last + 1]
-    return inner if low >= inner[0] else [0.0, *inner]
+def _growing(low: float, high: float) -> list[float]:
+    """Round durations, from the last that the smallest value reaches (or 0) to the first above all."""
+    reached, above = bisect_right(ROUND, low) - 1, bisect_right(ROUND, high)
+    edges = list(ROUND[max(reached, above + 1 - MOST_BINS, 0) : above + 1])
+    if above == len(ROUND):
+        edges.append(_round_up(high + 1))
+    return edges if low >= edges[0] else [0.0, *edges]
 
 
-def _round_up(width: float) -> float:
-    """The next of 1, 2, 5, 10, … and their decimal parts."""
-    power = 10.0 ** math.floor(math.log10(width))
-    return next(digit * power for digit in (1, 2, 5, 10) if digit * power >= width * (1 - 1e-9))
+def _round_up(seconds: float) -> float:
+    """The next round duration; beyond the longest one, multiples of it."""
+    longest = ROUND[-1]
+    return next((one for one in ROUND if one >= seconds * (1 - 1e-9)), math.ceil(seconds / longest) * longest)

@@ -2,39 +2,70 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from panel.domain.outcomes import Outcome
+from panel.domain.metrics import Metrics
+from panel.domain.plots import Histogram, Timeline
 from panel.mirror.histories import newest_runs
 from panel.mirror.models import MappedTask
+from panel.ui.plots import Column, histogram_plot, timeline_plots, trend_columns
 
 TREND_RUNS: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
 class TrendPoint:
-    """The task in one run."""
+    """The task in one run, and how it is drawn."""
 
     task: MappedTask
+    metrics: Mapping[str, float | None]
     is_this: bool
-
-    @property
-    def counts(self) -> dict[str, int]:
-        return {outcome: n for outcome, n in self.task.counts.items() if outcome != Outcome.REMOVED}
+    column: Column
 
 
 def trend(mapped_task: MappedTask, *, runs: int = TREND_RUNS) -> list[TrendPoint]:
-    """The same task in the last runs, oldest first."""
-    newest = newest_runs(mapped_task, runs=runs)
-    return [TrendPoint(task, task.pk == mapped_task.pk) for task in reversed(newest)]
+    """The same task in the newest runs of its Dag, oldest first; this run is always among them."""
+    tasks = list(reversed(newest_runs(mapped_task, runs=runs)))
+    metrics = [metrics_of(task) for task in tasks]
+    columns = trend_columns([(task.counts, of_task) for task, of_task in zip(tasks, metrics, strict=True)])
+    return [
+        TrendPoint(task, of_task, task.pk == mapped_task.pk, column)
+        for task, of_task, column in zip(tasks, metrics, columns, strict=True)
+    ]
 
 
 def section(mapped_task: MappedTask) -> dict[str, Any]:
     """What the section shows; reads no instance."""
-    plots = mapped_task.plots
+    durations, times, metrics = durations_of(mapped_task), timeline_of(mapped_task), metrics_of(mapped_task)
+    marks = {"p50": metrics["duration_p50"], "p95": metrics["duration_p95"]}
+    began = datetime.fromtimestamp(times["start"], tz=UTC)
     return {
-        "durations": plots.get("durations") or {"edges": [], "counts": []},
-        "timeline": plots.get("timeline") or {"start": 0.0, "step": 1, "running": [], "finished": [], "peak": 0},
+        "metrics": metrics,
+        "durations": histogram_plot(durations["edges"], durations["counts"], marks),
+        "timeline": timeline_plots(times),
+        "timeline_step": times["step"],
+        "timeline_from": began,
+        "timeline_to": began + timedelta(seconds=times["step"] * len(times["running"])),
         "trend": trend(mapped_task),
     }
+
+
+def metrics_of(mapped_task: MappedTask) -> dict[str, float | None]:
+    """Domain Metrics as a dict; what was not known when they were worked out is ``None``."""
+    known: dict[str, float | None] = mapped_task.metrics
+    return Metrics().as_dict() | known
+
+
+def durations_of(mapped_task: MappedTask) -> dict[str, Any]:
+    """A domain Histogram as a dict, empty while nothing is known."""
+    found: dict[str, Any] = mapped_task.plots.get("durations") or Histogram().as_dict()
+    return found
+
+
+def timeline_of(mapped_task: MappedTask) -> dict[str, Any]:
+    """A domain Timeline as a dict, empty while nothing is known."""
+    found: dict[str, Any] = mapped_task.plots.get("timeline") or Timeline().as_dict()
+    return found

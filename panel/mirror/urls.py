@@ -20,6 +20,7 @@ urlpatterns = [
     path(f"{_TASK}metrics/", views_metrics.task_metrics, name="task_metrics"),
     path(f"{_TASK}patterns/", views_metrics.task_patterns, name="task_patterns"),
     path(_INSTANCE, views_instance.instance_detail, name="instance_detail"),
+    path(f"{_INSTANCE}history/", views_metrics.task_history, name="task_history"),
     path(f"{_INSTANCE}tries/", views_instance.instance_tries, name="instance_tries"),
     path(f"{_INSTANCE}log/", views_instance.instance_log, name="instance_log"),
     path(f"{_INSTANCE}log/text/", views_instance.instance_log_text, name="instance_log_text"),

@@ -9,6 +9,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
+from panel.domain.histories import Pattern
 from panel.domain.outcomes import Outcome
 
 Text = str | Promise
@@ -82,6 +83,15 @@ _ABBREVIATED: Final[dict[str, Text]] = {
     Outcome.UPSTREAM_FAILED: pgettext_lazy("outcome, short", "upstream"),
     Outcome.UNKNOWN_RESULT: pgettext_lazy("outcome, short", "unknown"),
 }
+
+PATTERNS: Final[dict[Pattern, tuple[Text, Text]]] = {
+    Pattern.NEW: (_("newly failing"), _("worked in every run before")),
+    Pattern.FLAKY: (_("flaky"), _("failed before, worked again, and fails now")),
+    Pattern.STILL: (_("still failing"), _("failed the last time too")),
+    Pattern.ALWAYS: (_("always failing"), _("failed in every run before")),
+    Pattern.FIRST: (_("not seen before"), _("no run before says anything about it")),
+}
+"""What a failure is beside the runs before it, and what that means."""
 
 
 def outcome_look(outcome: str) -> Look:

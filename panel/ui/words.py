@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import datetime, timedelta
 
 from django.utils import timezone
@@ -23,6 +24,14 @@ def duration_words(seconds: float | timedelta | None) -> str:
     return _spaced(_whole_seconds(round(value)))
 
 
+def round_words(seconds: float) -> str:
+    """A round duration without what says nothing: ``2 s``, ``5 m``, ``6 h``, ``2 d``; any other as duration_words."""
+    for size, form in ((86_400, _("%d d")), (3_600, _("%d h")), (60, _("%d m")), (1, _("%d s"))):
+        if seconds >= size and seconds % size == 0 and seconds < 120 * size:
+            return _spaced(form % (seconds // size))
+    return duration_words(seconds) if seconds else "0"
+
+
 def _whole_seconds(whole: int) -> str:
     minutes, second = divmod(whole, 60)
     hours, minute = divmod(minutes, 60)
@@ -36,9 +45,30 @@ def _whole_seconds(whole: int) -> str:
     return _("%(days)d d %(hours)02d h") % {"days": days, "hours": hour}
 
 
+def between_words(low: float, high: float) -> str:
+    """``6–8 min``, ``40–90 s``, ``1–3 h``, ``at most 1 min``: rounded outwards, the truth stays inside."""
+    units = (
+        (100, 1, _("%(low)d–%(high)d s"), _("at most %(high)d s")),
+        (6_000, 60, _("%(low)d–%(high)d min"), _("at most %(high)d min")),
+        (259_200, 3600, _("%(low)d–%(high)d h"), _("at most %(high)d h")),
+        (math.inf, 86_400, _("%(low)d–%(high)d days"), _("at most %(high)d days")),
+    )
+    size, form, most = next(unit[1:] for unit in units if high < unit[0])
+    bounds = {"low": math.floor(low / size), "high": max(1, math.ceil(high / size))}
+    return _spaced((form if 0 < bounds["low"] < bounds["high"] else most) % bounds)
+
+
 def _spaced(text: str) -> str:
     """With spaces that do not break a line between a number and its unit."""
     return text.replace(" ", "\N{NO-BREAK SPACE}")
+
+
+def pace_words(per_minute: float | None) -> str:
+    """``2.6/s``, ``12/min``; a dash for nothing."""
+    if per_minute is None:
+        return NOTHING
+    rate, form = (per_minute / 60, _("%s/s")) if per_minute >= 60 else (per_minute, _("%s/min"))
+    return form % number_format(rate, 0 if rate >= 10 else 1, force_grouping=True)
 
 
 def ago_words(moment: datetime, now: datetime | None = None) -> str:

@@ -34,7 +34,8 @@ def test_a_histogram_of_nothing_is_empty():
         [1.0, 2.0, 3.0],
         [59.99, 60.0, 60.01],
         [0.1 * n for n in range(1, 12)],
-        [10.0**n for n in range(-6, 8)],
+        [10.0**n for n in range(-6, 9)],
+        [0.002, 0.002, 5e7],
         [3_600.0 * n for n in range(1, 30)],
     ],
     ids=str,
@@ -66,7 +67,7 @@ def test_bins_have_round_edges_of_one_width():
 
 
 def test_what_ranges_widely_has_edges_that_grow():
-    assert list(histogram([0.3, 1.0, 30.0, 90.0]).edges) == [0.2, 0.5, 1, 2, 5, 10, 20, 50, 100]
+    assert list(histogram([0.3, 1.0, 30.0, 90.0]).edges) == [0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120]
 
 
 # ── Timeline ─────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -4,7 +4,16 @@ import pytest
 
 from panel.ui.bars import bar_of
 from panel.ui.looks import outcome_look
-from panel.ui.words import ago_words, cut_in_the_middle, duration_words, grouped_words, percent_words
+from panel.ui.words import (
+    ago_words,
+    between_words,
+    cut_in_the_middle,
+    duration_words,
+    grouped_words,
+    pace_words,
+    percent_words,
+    round_words,
+)
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
@@ -92,3 +101,46 @@ def test_parts_of_a_bar_follow_each_other():
 
 def test_an_empty_bar_is_no_error():
     assert _bar().parts == []
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "words"),
+    [
+        (370, 460, "6–8 min"),
+        (360, 480, "6–8 min"),
+        (41.2, 89.5, "41–90 s"),
+        (0.3, 4, "at most 4 s"),
+        (0, 0.2, "at most 1 s"),
+        (20, 110, "at most 2 min"),
+        (120, 120, "at most 2 min"),
+        (4_000, 10_000, "1–3 h"),
+        (90_000, 400_000, "1–5 days"),
+    ],
+)
+def test_bounds_are_rounded_outwards(low, high, words):
+    assert between_words(low, high).replace("\u00a0", " ") == words
+
+
+@pytest.mark.parametrize(
+    ("rate", "words"),
+    [(None, "–"), (0, "0.0/min"), (3.25, "3.2/min"), (12.4, "12/min"), (156, "2.6/s"), (120_000, "2,000/s")],
+)
+def test_a_pace_is_told_by_the_second_where_it_is_fast(rate, words):
+    assert pace_words(rate) == words
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0, "0"),
+        (0.2, "200 ms"),
+        (2.0, "2 s"),
+        (90, "90 s"),
+        (150, "2 m 30 s"),
+        (300, "5 m"),
+        (21_600, "6 h"),
+        (864_000, "10 d"),
+    ],
+)
+def test_round_durations_are_short(seconds, words):
+    assert round_words(seconds).replace("\u00a0", " ") == words

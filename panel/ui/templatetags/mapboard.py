@@ -14,6 +14,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
+from panel.domain.histories import Pattern
 from panel.domain.outcomes import Outcome
 from panel.ui import looks, words
 from panel.ui.bars import bar_of
@@ -65,6 +66,22 @@ def _absolute(moment: datetime) -> str:
 @register.filter
 def duration(seconds: float | timedelta | None) -> str:
     return words.duration_words(seconds)
+
+
+@register.filter
+def round_duration(seconds: float) -> str:
+    return words.round_words(seconds)
+
+
+@register.filter
+def pace(per_minute: float | None) -> str:
+    return words.pace_words(per_minute)
+
+
+@register.simple_tag
+def between(low: float, high: float) -> str:
+    """``6–8 min``: the bounds of a guess, rounded outwards."""
+    return words.between_words(low, high)
 
 
 @register.filter
@@ -149,6 +166,16 @@ def instance_state_hint(outcome: str, state: str) -> str | SafeString:
 def icon(name: str) -> SafeString:
     """One of templates/components/icons.html, for the eye only."""
     return format_html('<svg class="icon" aria-hidden="true" focusable="false"><use href="#icon-{}"></use></svg>', name)
+
+
+@register.filter
+def pattern_word(pattern: Pattern) -> looks.Text:
+    return looks.PATTERNS[pattern][0]
+
+
+@register.filter
+def pattern_meaning(pattern: Pattern) -> looks.Text:
+    return looks.PATTERNS[pattern][1]
 
 
 @register.filter
