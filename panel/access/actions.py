@@ -10,6 +10,7 @@ class Action(StrEnum):
     VIEW = "view"
     RETRY = "retry"
     LAUNCH = "launch"
+    SET_RULES = "set_rules"
     MANAGE_SERVERS = "manage_servers"
     SEE_AUDIT = "see_audit"
 
@@ -21,7 +22,7 @@ ADMIN: Final = "admin"
 
 GRANTS: Final[dict[str, frozenset[Action]]] = {
     VIEWER: frozenset({Action.VIEW}),
-    OPERATOR: frozenset({Action.VIEW, Action.RETRY}),
+    OPERATOR: frozenset({Action.VIEW, Action.RETRY, Action.SET_RULES}),
     DEPLOYER: frozenset({Action.VIEW, Action.LAUNCH}),
     ADMIN: frozenset(Action),
 }

@@ -13,6 +13,7 @@ from typing import Any, Final
 from panel.domain import states
 from panel.domain.json_pointers import MISSING, found_at, parts_of
 from panel.domain.outcomes import OUTCOME_BY_STATE, Outcome, ResultState
+from panel.domain.values import CUT
 
 VALUE_LENGTH: Final = 100
 MOST_VALUES: Final = 20
@@ -47,7 +48,7 @@ class Rule:
     message_pointer: str = ""
 
     def __post_init__(self) -> None:
-        self._places  # noqa: B018 - a malformed pointer is told now, not at the first result
+        _ = self._status, self._messages  # a malformed pointer is told now, not at the first result
 
     @cached_property
     def revision(self) -> str:
@@ -57,25 +58,38 @@ class Rule:
 
     def status_in(self, result: Any) -> Any:
         """What the status pointer finds, or MISSING."""
-        return found_at(result, self._places[0])
+        return found_at(result, self._status)
 
     def fails(self, status: Any) -> bool:
         return comparable(status) in self._failing
 
     def message_in(self, result: Any) -> Any:
         """What the message of a failure is made of; ``None`` where there is nothing."""
-        place = self._places[1]
-        if place:
-            message = found_at(result, place)
-            if message is not MISSING and message:
-                return message
-        if isinstance(result, dict):
-            return next((result[key] for key in _MESSAGE_KEYS if result.get(key)), None)
-        return None
+        found = (found_at(result, place) for place in self._messages)
+        return next((message for message in found if message is not MISSING and message), None)
+
+    def is_sure_of(self, preview: Any) -> bool:
+        """Whether the preview of a value leads to the verdict that the whole value would lead to."""
+        if may_hide(preview, self._status):
+            return False
+        if not self.fails(self.status_in(preview)):
+            return True
+        for place in self._messages:
+            if may_hide(preview, place):
+                return False
+            if found_at(preview, place) not in (MISSING, None, "", False, 0):
+                break
+        return True
 
     @cached_property
-    def _places(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        return parts_of(self.status_pointer), parts_of(self.message_pointer)
+    def _status(self) -> tuple[str, ...]:
+        return parts_of(self.status_pointer)
+
+    @cached_property
+    def _messages(self) -> list[tuple[str, ...]]:
+        """Where a message may be, the first that says something counts."""
+        given = parts_of(self.message_pointer)
+        return [*([given] if given else []), *((key,) for key in _MESSAGE_KEYS)]
 
     @cached_property
     def _failing(self) -> frozenset[str]:
@@ -99,6 +113,24 @@ def derive(state: str | None, result_state: ResultState, result: Any = None, rul
             return Verdict(Outcome.SOFT_FAILURE, _as_text(rule.message_in(result)))
         return Verdict(Outcome.SUCCESS)
     return Verdict(Outcome.SUCCESS if result_state is ResultState.ABSENT else Outcome.UNKNOWN_RESULT)
+
+
+def may_hide(preview: Any, parts: tuple[str, ...]) -> bool:
+    """Whether the whole value may hold something else at this place than its preview (``values.shortened``)."""
+    for part in parts:
+        if _is_cut_at(preview, part):
+            return True
+        preview = found_at(preview, (part,))
+    return preview.endswith(CUT) if isinstance(preview, str) else isinstance(preview, list | dict)
+
+
+def _is_cut_at(preview: Any, part: str) -> bool:
+    if isinstance(preview, dict):
+        return part not in preview and any(key.endswith(CUT) for key in preview)
+    if isinstance(preview, list):
+        cut = bool(preview) and isinstance(preview[-1], str) and preview[-1].startswith(CUT)
+        return cut and found_at(preview[:-1], (part,)) is MISSING
+    return isinstance(preview, str) and preview.endswith(CUT)
 
 
 def comparable(value: Any) -> str | None:

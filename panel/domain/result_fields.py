@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from math import isfinite
 from typing import Any, Final
 
 from panel.domain.json_pointers import escaped
@@ -15,6 +14,8 @@ DEEPEST: Final = 3
 MOST_LOOKED_AT: Final = 64
 """Fields of one result; one with thousands of keys is a table, not a record."""
 LONGEST_NAME: Final = 100
+GREATEST: Final = 1e100
+"""PostgreSQL refuses an average whose squares do not fit a double."""
 WHOLE: Final = "result"
 _IDENTIFIERS: Final = ("id", "index", "port", "code", "version", "number")
 
@@ -22,8 +23,8 @@ _IDENTIFIERS: Final = ("id", "index", "port", "code", "version", "number")
 def numbers_in(value: Any) -> dict[str, float]:
     """The numbers in a result by name, at most DEEPEST mappings down: ``rows``, ``stats/rows``.
 
-    A result that is itself a number has the name ``result``. Truth values, NaN and infinities are none; names that
-    are no words to show are left out. A slash inside a key is written as in a JSON pointer: ``~1``.
+    A result that is itself a number has the name ``result``. Truth values, NaN and numbers beyond GREATEST are none;
+    names that cannot be shown are left out. A slash inside a key is written as in a JSON pointer: ``~1``.
     """
     if not isinstance(value, dict):
         number = _number(value)
@@ -64,11 +65,7 @@ def _gather(mapping: Mapping[str, Any], above: str, depth: int, found: dict[str,
 def _number(value: Any) -> float | None:
     if not isinstance(value, int | float) or isinstance(value, bool):
         return None
-    try:
-        number = float(value)
-    except OverflowError:  # a whole number beyond 1e308
-        return None
-    return number if isfinite(number) else None
+    return float(value) if -GREATEST <= value <= GREATEST else None
 
 
 def _is_identifier(name: str) -> bool:

@@ -11,6 +11,7 @@ from typing import Any, Final
 from django.db import models
 from django.utils.functional import cached_property
 
+from panel.domain.outcome_rules import Rule
 from panel.domain.outcomes import Outcome, ResultState
 from panel.domain.values import Kept
 from panel.servers.models import Server
@@ -158,6 +159,9 @@ class MappedTask(Synced):
     full_synced_at = models.DateTimeField(null=True)
     complete = models.BooleanField(default=False)
     refresh_requested_at = models.DateTimeField(null=True)
+
+    rule: Rule | None = None
+    """The outcome rule that holds, once it was asked for: ``outcome_rules.rule_for``."""
 
     class Meta:
         ordering = ["position", "task_id"]

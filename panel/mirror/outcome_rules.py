@@ -6,11 +6,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
+from uuid import UUID
 
 from django.db.models import Q
 
 from panel.domain.outcome_rules import DEFAULT_RULE, Rule
-from panel.mirror.models import MappedTask, OutcomeRule
+from panel.mirror.models import Dag, MappedTask, OutcomeRule
+from panel.mirror.selectors import findable
+from panel.servers.models import Server
 
 
 class Scope(StrEnum):
@@ -24,6 +27,8 @@ class Scope(StrEnum):
 
 SCOPES: Final = (Scope.TASK, Scope.DAG, Scope.SERVER)
 """Those for which a rule can be set."""
+MOST_NAMES: Final = 100
+"""Tasks a query: SQLite refuses expressions nested deeper than 1,000."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +41,10 @@ class RuleInPlace:
 
 
 def rule_for(mapped_task: MappedTask) -> Rule:
-    """The rule that holds now. Who writes outcomes asks ``sync.outcome_rules.rule_of_pass`` instead, under a claim."""
-    return rules_for(mapped_task)[0].rule
+    """The rule that holds. Asked once an object: a pass keeps the rule it began with (``sync.outcome_rules``)."""
+    if mapped_task.rule is None:
+        mapped_task.rule = rules_for(mapped_task)[0].rule
+    return mapped_task.rule
 
 
 def rules_for(mapped_task: MappedTask) -> list[RuleInPlace]:
@@ -63,3 +70,38 @@ def rule_of(row: OutcomeRule) -> Rule:
 
 def scope_of(row: OutcomeRule) -> Scope:
     return Scope.TASK if row.task_id else Scope.DAG if row.dag_id else Scope.SERVER
+
+
+def is_known(server: Server, dag_id: str, task_id: str) -> bool:
+    """Whether a rule for this place can come to hold: the mirror has the server's Dag, and the Dag the mapped task."""
+    if not dag_id:
+        return not task_id
+    dag = Dag.objects.filter(server=server, dag_id=findable(dag_id)).first()
+    if dag is None or not task_id:
+        return dag is not None
+    seen = MappedTask.objects.filter(run__dag=dag, task_id=findable(task_id))
+    return task_id in dag.mapped_task_ids or seen.exists()
+
+
+def stale_tasks(server: Server, *, most: int) -> list[UUID]:
+    """Mapped tasks whose outcomes were derived by another rule than the one that holds, those of new runs first.
+
+    Those that were never read have no outcomes. Rules are compared in Python, by the few names and revisions there
+    are: the database would need an expression a rule.
+    """
+    revisions = {(row.dag_id, row.task_id): rule_of(row).revision for row in server.outcome_rules.all()}
+    tasks = MappedTask.objects.filter(run__dag__server=server, run__deleted_at=None)
+    tasks = tasks.exclude(rule_revision="", full_synced_at=None)
+    names = tasks.order_by().values_list("run__dag__dag_id", "task_id", "rule_revision").distinct()
+    stale = [triple for triple in names if triple[2] != _holding(revisions, triple[0], triple[1])]
+    if not stale:
+        return []
+    chosen = Q()
+    for dag_id, task_id, revision in stale[:MOST_NAMES]:
+        chosen |= Q(run__dag__dag_id=dag_id, task_id=task_id, rule_revision=revision)
+    return list(tasks.filter(chosen).order_by("-run__run_after", "pk").values_list("pk", flat=True)[:most])
+
+
+def _holding(revisions: dict[tuple[str, str], str], dag_id: str, task_id: str) -> str:
+    places = ((dag_id, task_id), (dag_id, ""), ("", ""))
+    return next((revisions[place] for place in places if place in revisions), DEFAULT_RULE.revision)

@@ -11,6 +11,7 @@ from django.utils import timezone
 from panel.domain import states
 from panel.mirror.claims import take_due
 from panel.mirror.models import Dag, DagRun, MappedTask, ServerMirror, SyncRequest
+from panel.mirror.outcome_rules_changing import wake_where_stale
 from panel.mirror.sync_requests import wake_overdue
 from panel.servers.models import Server
 from panel.wake import wake
@@ -24,7 +25,7 @@ def sweep() -> int:
     """Wake what is due; how much that was. Of a server that cannot be reached only the server itself."""
     for server in Server.objects.filter(mirror=None):
         ServerMirror.objects.get_or_create(server=server, defaults={"due_at": timezone.now()})
-    woken = wake_overdue()
+    woken = wake_overdue() + sum(wake_where_stale(server=server) for server in Server.objects.all())
     for mirror in take_due(ServerMirror.objects.all(), 100):
         wake("mirror.sync_server", mirror.server_id)
         woken += 1

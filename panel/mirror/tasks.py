@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from panel.mirror import services, sweeps, sync_requests
+from panel.mirror import outcome_rules_changing, services, sweeps, sync_requests
 
 
 @shared_task(name="mirror.sweep")
@@ -35,3 +35,8 @@ def sync_mapped_task(mapped_task_id: str, full: int = 0) -> None:
 @shared_task(name="mirror.answer_sync_request")
 def answer_sync_request(request_id: int) -> None:
     sync_requests.answer_sync_request(request_id=request_id)
+
+
+@shared_task(name="mirror.rederive_outcomes")
+def rederive_outcomes(server_id: int) -> None:
+    outcome_rules_changing.rederive_outcomes(server_id=server_id)

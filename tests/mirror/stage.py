@@ -14,6 +14,7 @@ from typing import Any
 
 from django.utils import timezone
 
+from panel.domain.outcome_rules import DEFAULT_RULE
 from panel.domain.outcomes import Outcome, ResultState
 from panel.mirror.claims import claim
 from panel.mirror.models import Dag, DagRun, Instance, MappedTask, mapped_task_uuid
@@ -116,6 +117,7 @@ def mirrored_task(
         watermark=now,
         full_synced_at=now,
         unexpanded_state=unexpanded_state,
+        rule_revision=DEFAULT_RULE.revision,
     )
     rows = []
     for index, outcome in enumerate(wanted):

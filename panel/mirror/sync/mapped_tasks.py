@@ -15,6 +15,7 @@ from panel.mirror.claims import Claim
 from panel.mirror.models import DagRun, MappedTask
 from panel.mirror.sync.errors import read_errors
 from panel.mirror.sync.instances import RunGone, TaskGone, read_instances
+from panel.mirror.sync.outcome_rules import keep_rule
 from panel.mirror.sync.results import read_results
 from panel.mirror.sync.runs import is_finished, mark_deleted, plan_mapped_task, store_run
 from panel.mirror.sync.store import finish
@@ -62,9 +63,14 @@ def _pass(airflow: Airflow, claim: Claim[MappedTask], *, full: bool) -> bool:
     """Whether something is left to read at once."""
     mapped_task = claim.row
     _refresh_run(airflow, mapped_task.run)
-    read_instances(airflow, claim, full=full)
-    results_left = read_results(airflow, claim)
-    errors_left = read_errors(airflow, claim)
+    keep_rule(claim)
+    try:
+        read_instances(airflow, claim, full=full)
+        results_left = read_results(airflow, claim)
+        errors_left = read_errors(airflow, claim)
+    except AirflowError:
+        finish(claim)  # rows were written before it went wrong, perhaps
+        raise
     finish(claim)
     return results_left or errors_left
 

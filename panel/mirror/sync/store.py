@@ -11,6 +11,7 @@ from django.utils import timezone
 from panel.mirror.claims import Claim
 from panel.mirror.models import Instance, InstanceResult, MappedTask, TryError
 from panel.mirror.sync import rollups
+from panel.mirror.sync.rollups import result_fields
 from panel.mirror.sync.rows import FIELDS, VALUED
 
 BATCH: Final = 1_000
@@ -34,10 +35,11 @@ def store(claim: Claim[MappedTask], changed: Sequence[Instance], gone: Collectio
         claim.renew()
         if gone:
             _drop(mapped_task, gone)
+        fields = result_fields.put_numbers(mapped_task, changed)
         if changed:
             _upsert(changed, version=mapped_task.version + 1)
             _store_results(mapped_task, changed)
-        rollup = rollups.at_each_write(mapped_task, changed)
+        rollup = rollups.at_each_write(mapped_task, changed) | {"result_fields": fields}
         return _write(mapped_task, rollup, changed=bool(changed or gone))
 
 
