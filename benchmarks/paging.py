@@ -1,0 +1,127 @@
+"""A page of 50 of the list: at any depth, filtered, sorted; ours at 1,000, 10,000 and 100,000, and Airflow's own list."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+
+from benchmarks.environment import set_up
+from benchmarks.part import Figure, Order, answer, percentile, read_order, shown
+
+ROUNDS = 100
+PAGE = 50
+QUESTIONS = {
+    "the first page": "",
+    "a page in the middle": "middle",
+    "sorted by duration, middle": "ordering=-duration",
+    "sorted by label, middle": "ordering=label",
+    "sorted by start, middle": "ordering=-start_date",
+    "hard failures, sorted by duration": "outcome=hard_failure&ordering=-duration",
+    "label text": "label=part-0042",
+    "error text": "q=customer_3",
+    "duration range, sorted by end": "duration_gte=5&duration_lte=15&ordering=-end_date",
+    "soft failures, tries 2, index range": "outcome=soft_failure&try_number=1&indices=100-",
+}
+THEIRS = {
+    "a page in the middle": "offset={middle}",
+    "sorted by duration, middle": "order_by=-duration&offset={middle}",
+    "sorted by start, middle": "order_by=-start_date&offset={middle}",
+    "hard failures, sorted by duration": "state=failed&order_by=-duration",
+    "label text": "rendered_map_index_pattern=part-0042",
+    "duration range, sorted by end": "duration_gte=5&duration_lte=15&order_by=-end_date",
+}
+SORTS_OR_FILTERS = "≤ 0.1 at 10,000; p99 ≤ 50 ms"
+PLAIN = "≤ 0.2 at 10,000; p99 ≤ 50 ms"
+
+
+def main(order: Order, database: str) -> list[Figure]:
+    from benchmarks.panel_side import mirrored_task, signed_in  # noqa: PLC0415 - needs the settings
+
+    section = f"A page of {PAGE} ({'SQLite' if database == 'sqlite' else 'PostgreSQL'})"
+    browser = signed_in()
+    figures = []
+    medians: dict[str, dict[int, float]] = {}
+    for count in order.runs:
+        task = mirrored_task(order, count)
+        address = f"/api/v1/mapped-tasks/{task.pk}/instances/?page_size={PAGE}"
+        for what, question in QUESTIONS.items():
+            ask = _ours(browser, address, question, count)
+            theirs = _theirs(order, THEIRS[what], count) if what in THEIRS and count > 1_000 else None
+            taken, their_taken = alternating(ask, theirs)
+            middle = percentile(taken, 0.5)
+            medians.setdefault(what, {})[count] = middle
+            ours = f"{shown(middle)}, p99 {shown(percentile(taken, 0.99))}"
+            if their_taken:
+                their_middle = percentile(their_taken, 0.5)
+                target = PLAIN if what.startswith("a page") else SORTS_OR_FILTERS
+                figures.append(Figure(section, what, count, shown(their_middle), ours, middle / their_middle, target))
+            else:
+                figures.append(Figure(section, what, count, "", ours, None, "p99 ≤ 50 ms"))
+    growth = {
+        what: max(by_count[10_000] / by_count[1_000], by_count[100_000] / by_count[10_000])
+        for what, by_count in medians.items()
+    }
+    worst = max(growth, key=lambda what: growth[what])
+    figures.append(
+        Figure(section, f"largest growth for ten times the indices ({worst})", 100_000, "", f"{growth[worst]:.2f} ×",
+               None, "≤ 1.5 ×")
+    )  # fmt: skip
+    return figures
+
+
+def alternating(ours: Callable[[], object], theirs: Callable[[], object] | None) -> tuple[list[float], list[float]]:
+    """Seconds of each round, the two sides in turn (theirs every tenth time: it takes longer)."""
+    taken: list[float] = []
+    their_taken: list[float] = []
+    for turn in range(-3, ROUNDS):
+        for work, times in ((ours, taken), (theirs if turn % 10 == 0 else None, their_taken)):
+            if work is None:
+                continue
+            began = time.perf_counter()
+            work()
+            if turn >= 0:
+                times.append(time.perf_counter() - began)
+    return taken, their_taken
+
+
+def _ours(browser: object, address: str, question: str, count: int) -> Callable[[], object]:
+    from django.test import Client  # noqa: PLC0415
+
+    assert isinstance(browser, Client)
+
+    def get(url: str) -> dict[str, object]:
+        response = browser.get(url)
+        if response.status_code != 200:
+            raise SystemExit(f"{url}: {response.status_code} {response.content[:500]!r}")
+        found: dict[str, object] = response.json()
+        return found
+
+    first = address if question in {"", "middle"} else f"{address}&{question}"
+    if question == "":
+        return lambda: get(first)
+    deep = _page_in_the_middle(get, first.replace(f"page_size={PAGE}", "page_size=500"), count)
+    url = deep.replace("page_size=500", f"page_size={PAGE}") if deep else first
+    return lambda: get(url)
+
+
+def _page_in_the_middle(get: Callable[[str], dict[str, object]], url: str, count: int) -> str:
+    """The address of a page about half the way down the list, reached as a reader would; "" for a short list."""
+    found = get(url)
+    matching = found["count"]
+    assert isinstance(matching, int)
+    for _ in range(min(matching // 2, 20_000) // 500):
+        url = str(found["next"])
+        found = get(url)
+    return url if matching > PAGE * 20 else ""
+
+
+def _theirs(order: Order, question: str, count: int) -> Callable[[], object]:
+    url = f"{order.task_path(count)}/listMapped?limit={PAGE}&{question.format(middle=count // 2)}"
+    return lambda: order.airflow.get(url).raise_for_status()
+
+
+if __name__ == "__main__":
+    asked = read_order()
+    set_up(asked.postgresql if sys.argv[1] == "postgresql" else "")
+    answer(main(asked, sys.argv[1]))
