@@ -1,4 +1,4 @@
-"""A page of 50 of the list: at any depth, filtered, sorted; ours at 1,000, 10,000 and 100,000, and Airflow's own list."""
+"""A page of 50 of the list at any depth, filtered, sorted: ours at 1,000, 10,000 and 100,000, and Airflow's own."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def main(order: Order, database: str) -> list[Figure]:
         task = mirrored_task(order, count)
         address = f"/api/v1/mapped-tasks/{task.pk}/instances/?page_size={PAGE}"
         for what, question in QUESTIONS.items():
-            ask = _ours(browser, address, question, count)
+            ask = _ours(browser, address, question)
             theirs = _theirs(order, THEIRS[what], count) if what in THEIRS and count > 1_000 else None
             taken, their_taken = alternating(ask, theirs)
             middle = percentile(taken, 0.5)
@@ -85,7 +85,7 @@ def alternating(ours: Callable[[], object], theirs: Callable[[], object] | None)
     return taken, their_taken
 
 
-def _ours(browser: object, address: str, question: str, count: int) -> Callable[[], object]:
+def _ours(browser: object, address: str, question: str) -> Callable[[], object]:
     from django.test import Client  # noqa: PLC0415
 
     assert isinstance(browser, Client)
@@ -100,12 +100,12 @@ def _ours(browser: object, address: str, question: str, count: int) -> Callable[
     first = address if question in {"", "middle"} else f"{address}&{question}"
     if question == "":
         return lambda: get(first)
-    deep = _page_in_the_middle(get, first.replace(f"page_size={PAGE}", "page_size=500"), count)
+    deep = _page_in_the_middle(get, first.replace(f"page_size={PAGE}", "page_size=500"))
     url = deep.replace("page_size=500", f"page_size={PAGE}") if deep else first
     return lambda: get(url)
 
 
-def _page_in_the_middle(get: Callable[[str], dict[str, object]], url: str, count: int) -> str:
+def _page_in_the_middle(get: Callable[[str], dict[str, object]], url: str) -> str:
     """The address of a page about half the way down the list, reached as a reader would; "" for a short list."""
     found = get(url)
     matching = found["count"]
