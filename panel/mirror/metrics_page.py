@@ -11,7 +11,7 @@ from panel.domain.metrics import Metrics
 from panel.domain.plots import Histogram, Timeline
 from panel.mirror.histories import newest_runs
 from panel.mirror.models import MappedTask
-from panel.ui.plots import Column, histogram_plot, timeline_plots, trend_columns
+from panel.ui.plots import Column, histogram_plot, timeline_plots, trend_of
 
 TREND_RUNS: Final = 20
 
@@ -26,22 +26,13 @@ class TrendPoint:
     column: Column
 
 
-def trend(mapped_task: MappedTask, *, runs: int = TREND_RUNS) -> list[TrendPoint]:
-    """The same task in the newest runs of its Dag, oldest first; this run is always among them."""
-    tasks = list(reversed(newest_runs(mapped_task, runs=runs)))
-    metrics = [metrics_of(task) for task in tasks]
-    columns = trend_columns([(task.counts, of_task) for task, of_task in zip(tasks, metrics, strict=True)])
-    return [
-        TrendPoint(task, of_task, task.pk == mapped_task.pk, column)
-        for task, of_task, column in zip(tasks, metrics, columns, strict=True)
-    ]
-
-
 def section(mapped_task: MappedTask) -> dict[str, Any]:
-    """What the section shows; reads no instance."""
+    """What the section shows; reads no instance. ``trend`` is the task in the last runs, oldest first."""
     durations, times, metrics = durations_of(mapped_task), timeline_of(mapped_task), metrics_of(mapped_task)
     marks = {"p50": metrics["duration_p50"], "p95": metrics["duration_p95"]}
     began = datetime.fromtimestamp(times["start"], tz=UTC)
+    tasks = last_runs(mapped_task)
+    trend = trend_of([(task.counts, metrics_of(task)) for task in tasks])
     return {
         "metrics": metrics,
         "durations": histogram_plot(durations["edges"], durations["counts"], marks),
@@ -49,8 +40,17 @@ def section(mapped_task: MappedTask) -> dict[str, Any]:
         "timeline_step": times["step"],
         "timeline_from": began,
         "timeline_to": began + timedelta(seconds=times["step"] * len(times["running"])),
-        "trend": trend(mapped_task),
+        "trend": trend,
+        "trend_points": [
+            TrendPoint(task, metrics_of(task), task.pk == mapped_task.pk, column)
+            for task, column in zip(tasks, trend.columns, strict=True)
+        ],
     }
+
+
+def last_runs(mapped_task: MappedTask) -> list[MappedTask]:
+    """The same task in the newest runs of its Dag, oldest first; this run is always among them."""
+    return list(reversed(newest_runs(mapped_task, runs=TREND_RUNS)))
 
 
 def metrics_of(mapped_task: MappedTask) -> dict[str, float | None]:

@@ -15,30 +15,19 @@ from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 
 from panel.domain.outcomes import Outcome
-from panel.ui.bars import Bar, bar_of
 from panel.ui.looks import OUTCOMES
 from panel.ui.words import duration_words, grouped_words, percent_words, round_words
 
 HEIGHT: Final = 72.0
-HEADROOM: Final = 26.0
+HEADROOM: Final = 28.0
 """Pixels above the bars, for the names of marks."""
 FOOTROOM: Final = 18.0
 """Pixels below them, for ticks."""
 LEAST: Final = 1.5
 """Pixels: one of 100,000 must still be seen."""
 MOST_TICKS: Final = 5
-STACKED: Final = (
-    Outcome.HARD_FAILURE,
-    Outcome.SOFT_FAILURE,
-    Outcome.UPSTREAM_FAILED,
-    Outcome.UNKNOWN_RESULT,
-    Outcome.RETRYING,
-    Outcome.RUNNING,
-    Outcome.WAITING,
-    Outcome.SKIPPED,
-    Outcome.SUCCESS,
-)
-"""Of a column, from the top: what failed hangs down to where it can be compared."""
+STACKED: Final = (Outcome.HARD_FAILURE, Outcome.SOFT_FAILURE, Outcome.UPSTREAM_FAILED)
+"""Of a column of failures, from the floor up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,20 +84,30 @@ class Plot:
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """A bar that stands on the floor."""
+    """A part of a column, in percent of its height; ``tone`` is that of a state, if it shows one."""
 
     y: str
     height: str
+    tone: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One run: what became of its indices, and how long they took beside the slowest run shown."""
+    """One run: the share of failures beside the worst run shown, and how long indices took beside the slowest."""
 
-    bar: Bar
+    failures: Sequence[Level]
     p50: Level
     p95: Level
     label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Trend:
+    """``worst`` (0 … 1) and ``slowest`` (seconds) are what columns of full height stand for."""
+
+    columns: Sequence[Column]
+    worst: float
+    slowest: float
 
 
 def histogram_plot(edges: Sequence[float], counts: Sequence[int], marks: Mapping[str, float | None]) -> Plot | None:
@@ -124,7 +123,7 @@ def histogram_plot(edges: Sequence[float], counts: Sequence[int], marks: Mapping
         label=_("Durations: %(marks)s; most took %(most)s.")
         % {"marks": said, "most": names[counts.index(max(counts))]},
         rows=rows,
-        marks=[_mark(edges, name, value, row) for row, (name, value) in enumerate(known)],
+        marks=[_mark(edges, name, value, row, last=row == len(known) - 1) for row, (name, value) in enumerate(known)],
         ticks=_ticks(edges),
     )
 
@@ -154,22 +153,43 @@ def timeline_plots(data: Mapping[str, Any]) -> tuple[Plot, Plot] | None:
     )
 
 
-def trend_columns(runs: Sequence[tuple[Mapping[str, int], Mapping[str, float | None]]]) -> list[Column]:
+def trend_of(runs: Sequence[tuple[Mapping[str, int], Mapping[str, float | None]]]) -> Trend:
     """A column for each run's counts by outcome and metrics, in their order."""
+    shares = [_failure_shares(counts) for counts, _metrics in runs]
+    worst = max((sum(of_run) for of_run in shares), default=0.0)
     slowest = max((metrics.get("duration_p95") or 0.0 for _counts, metrics in runs), default=0.0)
-    return [_column(counts, metrics, slowest) for counts, metrics in runs]
+    columns = [
+        Column(
+            failures=_stacked(of_run, worst),
+            p50=_level(metrics.get("duration_p50") or 0.0, slowest),
+            p95=_level(metrics.get("duration_p95") or 0.0, slowest),
+            label=_("hard %(hard)s, soft %(soft)s, p50 %(p50)s, p95 %(p95)s")
+            % {
+                "hard": percent_words(metrics.get("failure_rate")),
+                "soft": percent_words(metrics.get("soft_failure_rate")),
+                "p50": duration_words(metrics.get("duration_p50")),
+                "p95": duration_words(metrics.get("duration_p95")),
+            },
+        )
+        for of_run, (_counts, metrics) in zip(shares, runs, strict=True)
+    ]
+    return Trend(columns, worst, slowest)
 
 
-def _column(counts: Mapping[str, int], metrics: Mapping[str, float | None], slowest: float) -> Column:
-    p50, p95 = metrics.get("duration_p50"), metrics.get("duration_p95")
-    label = _("hard %(hard)s, soft %(soft)s, p50 %(p50)s, p95 %(p95)s") % {
-        "hard": percent_words(metrics.get("failure_rate")),
-        "soft": percent_words(metrics.get("soft_failure_rate")),
-        "p50": duration_words(p50),
-        "p95": duration_words(p95),
-    }
-    bar = bar_of([(outcome.value, OUTCOMES[outcome], counts.get(outcome, 0)) for outcome in STACKED])
-    return Column(bar, _level(p50, slowest), _level(p95, slowest), label)
+def _failure_shares(counts: Mapping[str, int]) -> list[float]:
+    """Of what was not skipped or removed, as the rates of the metrics are."""
+    left_out = counts.get(Outcome.SKIPPED, 0) + counts.get(Outcome.REMOVED, 0)
+    base = sum(counts.values()) - left_out
+    return [counts.get(outcome, 0) / base if base else 0.0 for outcome in STACKED]
+
+
+def _stacked(shares: Sequence[float], worst: float) -> list[Level]:
+    levels, below = [], 0.0
+    for outcome, share in zip(STACKED, shares, strict=True):
+        if share:
+            levels.append(_level(share, worst, below, OUTCOMES[outcome].tone))
+            below += share
+    return levels
 
 
 def _bars(values: Sequence[float], titles: Sequence[str], headroom: float = 0.0) -> list[Rect]:
@@ -181,13 +201,14 @@ def _bars(values: Sequence[float], titles: Sequence[str], headroom: float = 0.0)
     ]
 
 
-def _mark(edges: Sequence[float], name: str, value: float, row: int) -> Mark:
-    """Inside its bin in proportion; names have a row each, so that they never run into one another."""
+def _mark(edges: Sequence[float], name: str, value: float, row: int, *, last: bool) -> Mark:
+    """Inside its bin in proportion. Names lean outwards where there is room, and have a row each."""
     place = min(max(bisect_right(edges, value) - 1, 0), len(edges) - 2)
     low, high = edges[place], edges[place + 1]
     inside = min(max((value - low) / (high - low), 0.0), 1.0)
     x = (place + inside) / (len(edges) - 1) * 100
-    return Mark(_percent(x), f"{name} {duration_words(value)}", 10.0 + 12.0 * row, "end" if x > 50 else "start")
+    anchor = ("start" if x < 70 else "end") if last else ("end" if x > 30 else "start")
+    return Mark(_percent(x), f"{name} {duration_words(value)}", 10.0 + 13.0 * row, anchor)
 
 
 def _ticks(edges: Sequence[float]) -> list[Tick]:
@@ -199,9 +220,9 @@ def _ticks(edges: Sequence[float]) -> list[Tick]:
     ]
 
 
-def _level(value: float | None, most: float) -> Level:
-    share = value / most * 100 if value and most else 0.0
-    return Level(_percent(100 - share), _percent(share))
+def _level(value: float, most: float, below: float = 0.0, tone: str = "") -> Level:
+    scale = 100 / most if most else 0.0
+    return Level(_percent(100 - (below + value) * scale), _percent(value * scale), tone)
 
 
 def _percent(value: float) -> str:

@@ -46,7 +46,7 @@ def test_plots_say_in_words_and_numbers_what_they_show(as_user, viewer, tasks):
     assert "p50 1 m 01 s, p95 1 m 03 s" in labels[0]
     text = words(html)
     assert "Duration 1 m 02 s 1 m 01 s 1 m 03 s 1 m 03 s" in text
-    assert "Wait in the queue 1 m 02 s 1 m 01 s 1 m 03 s 1 m 03 s" in text
+    assert "Queue wait 1 m 02 s 1 m 01 s 1 m 03 s 1 m 03 s" in text
 
 
 def test_a_trend_leads_to_its_runs_and_marks_this_one(as_user, viewer, tasks):
@@ -85,9 +85,15 @@ def test_a_finished_run_is_not_polled(as_user, viewer, tasks):
 
 def test_patterns_lead_to_their_instances(as_user, viewer, tasks):
     html = page(as_user(viewer), place(tasks[2], "task_patterns"), **HTMX)
-    assert "newly failing 2 worked in every run before" in words(html)
+    assert "newly failing 2 Copy indices worked in every run before" in words(html)
     assert f'href="{place(tasks[2])}?indices=0%2C2"' in html
     assert "Beside the 2 runs before" in words(html)
+
+
+def test_only_people_who_may_retry_are_offered_it(as_user, operator, viewer, tasks):
+    offered = f'/mapped-tasks/{tasks[2].pk}/retry/?indices=0%2C2"'
+    assert offered in page(as_user(operator), place(tasks[2], "task_patterns"), **HTMX)
+    assert offered not in page(as_user(viewer), place(tasks[2], "task_patterns"), **HTMX)
 
 
 def test_a_run_without_failures_says_so(as_user, viewer, tasks):

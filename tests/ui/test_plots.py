@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from panel.domain.plots import Timeline
-from panel.ui.plots import HEIGHT, histogram_plot, timeline_plots, trend_columns
+from panel.ui.plots import HEIGHT, histogram_plot, timeline_plots, trend_of
 
 
 def percent(text: str) -> float:
@@ -16,7 +16,7 @@ def percent(text: str) -> float:
 def test_there_is_no_plot_of_nothing():
     assert histogram_plot([], [], {"p50": None}) is None
     assert timeline_plots(Timeline().as_dict()) is None
-    assert trend_columns([]) == []
+    assert trend_of([]).columns == []
 
 
 def test_bars_stand_side_by_side_in_proportion():
@@ -37,7 +37,7 @@ def test_marks_lie_inside_their_bin_and_their_names_apart():
     plot = histogram_plot([0, 10, 20, 30], [5, 5, 5], {"p50": 15.0, "p95": 30.0})
     assert plot is not None
     assert [percent(mark.x) for mark in plot.marks] == [50.0, 100.0]
-    assert [mark.anchor for mark in plot.marks] == ["start", "end"]
+    assert [mark.anchor for mark in plot.marks] == ["end", "end"]
     assert len({mark.text_y for mark in plot.marks}) == 2
 
 
@@ -60,14 +60,23 @@ def test_a_timeline_is_two_plots_and_one_table():
     assert "30\u00a0s after the start: 4" in finished.bars[1].title
 
 
-def test_columns_of_a_trend_share_one_scale_and_fill_their_height():
-    slow = {"duration_p50": 10.0, "duration_p95": 40.0, "failure_rate": 0.25, "soft_failure_rate": 0.0}
-    quick = {"duration_p50": 5.0, "duration_p95": 10.0, "failure_rate": 0.0, "soft_failure_rate": 0.0}
-    columns = trend_columns([({"success": 3, "hard_failure": 1}, slow), ({"success": 9}, quick), ({}, {})])
+def test_columns_of_a_trend_share_one_scale():
+    slow = {"duration_p50": 10.0, "duration_p95": 40.0, "failure_rate": 0.2, "soft_failure_rate": 0.05}
+    quick = {"duration_p50": 5.0, "duration_p95": 10.0, "failure_rate": 0.0, "soft_failure_rate": 0.05}
+    bad, good = {"success": 15, "hard_failure": 4, "soft_failure": 1, "skipped": 30}, {"success": 19, "soft_failure": 1}
+    trend = trend_of([(bad, slow), (good, quick), ({}, {})])
+    assert (trend.worst, trend.slowest) == (0.25, 40.0)
+    columns = trend.columns
     assert [column.p95.height for column in columns] == ["100.00%", "25.00%", "0.00%"]
     assert [column.p50.y for column in columns] == ["75.00%", "87.50%", "100.00%"]
-    assert [(part.name, part.width) for part in columns[0].bar.parts] == [
-        ("hard_failure", "25.000%"), ("success", "75.000%"),
+    assert [(level.tone, level.y, level.height) for level in columns[0].failures] == [
+        ("hard_failure", "20.00%", "80.00%"), ("soft_failure", "0.00%", "20.00%"),
     ]  # fmt: skip
-    assert columns[0].label.replace("\u00a0", " ") == "hard 25.0%, soft 0%, p50 10 s, p95 40 s"
-    assert columns[2].bar.parts == []
+    assert [level.height for level in columns[1].failures] == ["20.00%"]
+    assert columns[0].label.replace("\u00a0", " ") == "hard 20.0%, soft 5.0%, p50 10 s, p95 40 s"
+    assert columns[2].failures == []
+
+
+def test_a_trend_without_failures_has_none_to_show():
+    trend = trend_of([({"success": 3}, {}), ({"skipped": 3}, {})])
+    assert (trend.worst, [column.failures for column in trend.columns]) == (0.0, [[], []])
