@@ -52,6 +52,13 @@ def test_every_section_is_a_plain_link_without_javascript(as_user, viewer, task)
         assert f'href="{at(task, 1, name)}"' in html
 
 
+def test_what_became_of_the_same_item_in_other_runs_is_one_section_of_it(as_user, viewer, task):
+    client = as_user(viewer)
+    address = at(task, 1, "task_history")
+    assert f'hx-get="{address}"' in page(client, at(task, 1))
+    assert "this run" in words(page(client, address, **HTMX))
+
+
 def test_neighbours_are_one_step_away(as_user, viewer, task):
     html = page(as_user(viewer), at(task, 1))
     assert f'rel="prev" href="{at(task, 0)}"' in html
