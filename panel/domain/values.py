@@ -76,8 +76,8 @@ def _ever_smaller(most_bytes: int) -> Iterator[_Limits]:
     while keys > 4:
         keys //= 2
         yield _Limits(text=40, items=3, keys=keys)
-    for levels in (4, 2, 1):
-        yield _Limits(text=40, items=2, keys=4, levels=levels)
+    for levels in (8, 4, 2, 1):
+        yield _Limits(text=12, items=2, keys=4, levels=levels)
 
 
 def _cut(value: Any, limits: _Limits, level: int = 1) -> Any:

@@ -106,7 +106,7 @@ class MappedTaskSerializer(serializers.ModelSerializer[MappedTask]):
 
 
 class InstanceSerializer(serializers.ModelSerializer[Instance]):
-    """``result`` is the value, or a preview of its JSON as text when ``result_shortened``."""
+    """``result`` is the value; when ``result_shortened``, a preview in which what is left out bears the mark "…"."""
 
     state = serializers.SerializerMethodField()
     error_group = serializers.SerializerMethodField()

@@ -26,6 +26,13 @@ FIELDS: Final = [
 ]
 """Everything a read may change."""
 NUMBERS: Final = [name for name in FIELDS if name.startswith("number_")]
+RESULT_COLUMNS: Final = [
+    "outcome", "error_type", "error_message", "error_folded", "error_group",
+    "result_state", "result_reason", "result_try", *NUMBERS,
+]  # fmt: skip
+"""What a result that was read may change."""
+ERROR_COLUMNS: Final = ["error_type", "error_message", "error_folded", "error_frame", "error_group", "error_try"]
+"""What an error that was read may change."""
 VALUED: Final = frozenset({ResultState.READ, ResultState.EXTERNAL})
 """Results of which there is something to keep: the value, or where it is held."""
 

@@ -11,6 +11,7 @@ from django.utils import timezone
 from panel.mirror.claims import Claim
 from panel.mirror.models import Instance, InstanceResult, MappedTask, TryError
 from panel.mirror.sync import rollups
+from panel.mirror.sync.bulk_writes import update_columns, upsert_results
 from panel.mirror.sync.rollups import result_fields
 from panel.mirror.sync.rows import FIELDS, VALUED
 
@@ -22,14 +23,21 @@ MOST_AT_ONCE: Final = 20_000
 """Rows a transaction: about two seconds in which SQLite lets nobody else write."""
 
 
-def store(claim: Claim[MappedTask], changed: Sequence[Instance], gone: Collection[int] = ()) -> bool:
+def store(
+    claim: Claim[MappedTask],
+    changed: Sequence[Instance],
+    gone: Collection[int] = (),
+    *,
+    columns: Sequence[str] = (),
+) -> bool:
     """Write these instances, drop the indices in ``gone``, and bring the rollup up to date, in one transaction.
 
-    Whether anything changed; only then does the version grow. Raises ClaimLost.
+    With ``columns`` only these are written, of rows that are known to exist: a fraction of the work. Whether anything
+    changed; only then does the version grow. Raises ClaimLost.
     """
     if len(changed) > MOST_AT_ONCE:  # so that other writers get their turn
-        store(claim, changed[:MOST_AT_ONCE], gone)
-        return store(claim, changed[MOST_AT_ONCE:]) or True
+        store(claim, changed[:MOST_AT_ONCE], gone, columns=columns)
+        return store(claim, changed[MOST_AT_ONCE:], columns=columns) or True
     mapped_task = claim.row
     with transaction.atomic():
         claim.renew()
@@ -37,7 +45,7 @@ def store(claim: Claim[MappedTask], changed: Sequence[Instance], gone: Collectio
             _drop(mapped_task, gone)
         fields = result_fields.put_numbers(mapped_task, changed)
         if changed:
-            _upsert(changed, version=mapped_task.version + 1)
+            _write_rows(mapped_task, changed, columns)
             _store_results(mapped_task, changed)
         rollup = rollups.at_each_write(mapped_task, changed) | {"result_fields": fields}
         return _write(mapped_task, rollup, changed=bool(changed or gone))
@@ -76,11 +84,18 @@ def store_unexpanded(claim: Claim[MappedTask], state: str) -> bool:
     return True
 
 
-def _upsert(changed: Sequence[Instance], *, version: int) -> None:
+def _write_rows(mapped_task: MappedTask, changed: Sequence[Instance], columns: Sequence[str]) -> None:
+    for instance in changed:
+        instance.version = mapped_task.version + 1
+    if columns:
+        update_columns(mapped_task, changed, [*columns, "version"])
+    else:
+        _upsert(changed)
+
+
+def _upsert(changed: Sequence[Instance]) -> None:
     """By (task, index): a clear gives a row of Airflow's another id. An upsert writes 10,000 rows in a second or two,
     where bulk_update builds one CASE a row and column."""
-    for instance in changed:
-        instance.version = version
     rows = [instance if instance.pk is None else _without_pk(instance) for instance in changed]
     Instance.objects.bulk_create(
         rows,
@@ -93,23 +108,7 @@ def _upsert(changed: Sequence[Instance], *, version: int) -> None:
 
 def _store_results(mapped_task: MappedTask, changed: Sequence[Instance]) -> None:
     """The values that were read, and none for an instance that has no result now."""
-    read = [
-        InstanceResult(
-            mapped_task=mapped_task,
-            map_index=instance.map_index,
-            value=instance.new_result.value,
-            shortened=instance.new_result.shortened,
-        )
-        for instance in changed
-        if instance.new_result is not None
-    ]
-    InstanceResult.objects.bulk_create(
-        read,
-        batch_size=BATCH,
-        update_conflicts=True,
-        unique_fields=["mapped_task", "map_index"],
-        update_fields=["value", "shortened"],
-    )
+    upsert_results(mapped_task, changed)
     _delete(InstanceResult, mapped_task, [row.map_index for row in changed if row.result_state not in VALUED])
 
 

@@ -1,0 +1,145 @@
+"""Results read many at a time: by Mapboard's plug-in, or by ``/wait`` once the run has finished.
+
+Neither raises for what only this way cannot do: what it leaves is read in another way.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+from panel.airflow import (
+    BadPayload,
+    Forbidden,
+    MappedResult,
+    NotFinished,
+    NotFound,
+    ServerFault,
+    Unsupported,
+    XComRef,
+)
+from panel.domain import states
+from panel.domain.outcomes import ResultState
+from panel.mirror.models import Instance
+from panel.mirror.sync.reading import Reading, is_stale
+from panel.mirror.sync.rows import put_no_result
+
+BATCH: Final = 10_000
+"""Rows in memory at a time; the most a page of the plug-in has."""
+GAP: Final = 500
+"""Indices between two unread ones from which another request is cheaper than the rows between them (20 µs each)."""
+SECONDS_A_PASS: Final = 20.0
+CHEAP_LIST: Final = 1_000
+"""Up to so many results the list of XComs is read to be sure: a failure that somebody marked by hand keeps its value.
+Above, ten requests a thousand are too dear for that, and failures are taken to have none."""
+
+
+def read_by_plugin(reading: Reading) -> bool:
+    """Read the unread in as few pages as there are crowds of them. Whether the time of this pass was too short.
+
+    Raises AirflowError, ClaimLost.
+    """
+    ends_at = time.monotonic() + SECONDS_A_PASS
+    try:
+        for first, last in _crowds(list(reading.unread().values_list("map_index", flat=True))):
+            for rows in _pages(reading, first, last):
+                _settle_page(reading, rows)
+                if time.monotonic() >= ends_at:
+                    return True
+    except (Unsupported, Forbidden, NotFound, BadPayload, ServerFault):
+        pass  # one single read tells more
+    return False
+
+
+def read_by_wait(reading: Reading) -> None:
+    """Read the unread with one call, where it is certain whose the values are. Raises AirflowError, ClaimLost."""
+    values = _current_values(reading)
+    if values is None:
+        return
+    last = -1
+    while unread := list(reading.unread().filter(map_index__gt=last)[:BATCH]):
+        last = unread[-1].map_index
+        for instance in unread:
+            if instance.map_index in values:
+                reading.settle(instance, values.pop(instance.map_index))
+            else:
+                put_no_result(instance, ResultState.ABSENT)
+        reading.store(unread)
+
+
+def _crowds(indices: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """First and last index of each stretch that is read by one request."""
+    first = last = None
+    for index in indices:
+        if first is None or last is None:
+            first = index
+        elif index - last > GAP or index - first >= BATCH:
+            yield first, last
+            first = index
+        last = index
+    if first is not None and last is not None:
+        yield first, last
+
+
+def _pages(reading: Reading, first: int, last: int) -> Iterator[list[MappedResult]]:
+    after: int | None = first - 1
+    while after is not None and after < last:
+        page = reading.airflow.bulk_reads.results(*reading.address, after=after, limit=last - after)
+        yield page.rows
+        after = page.next_after
+
+
+def _settle_page(reading: Reading, rows: Sequence[MappedResult]) -> None:
+    """What was read of another try, or is too large for a page, stays unread."""
+    if not rows:
+        return
+    unread = reading.unread().filter(map_index__gte=rows[0].map_index, map_index__lte=rows[-1].map_index)
+    waiting = {instance.map_index: instance for instance in unread}
+    settled = []
+    for row in rows:
+        instance = waiting.get(row.map_index)
+        if instance is None or row.truncated or (row.state, row.try_number) != (states.SUCCESS, instance.try_number):
+            continue
+        if row.has_value:
+            reading.settle(instance, row.value, row.timestamp)
+        else:
+            put_no_result(instance, ResultState.ABSENT)
+        settled.append(instance)
+    reading.store(settled)
+
+
+def _current_values(reading: Reading) -> dict[int, Any] | None:
+    """The current results by index, from one call; ``None`` where they must be read one by one.
+
+    ``/wait`` gives the values in the order of map_index, without indices. They are those of the succeeded instances
+    when the counts agree and no other instance can hold an old value; otherwise the list of XComs says whose they are.
+    """
+    dag_id, run_id, task_id = reading.address
+    try:
+        values = reading.airflow.runs.results(dag_id, run_id, [task_id]).get(task_id, [])
+    except (Unsupported, NotFinished, BadPayload, ServerFault):
+        return None
+    except Forbidden:
+        return None  # one single read tells why, and settles the others
+    if not isinstance(values, list):
+        return None
+    rows = Instance.objects.filter(mapped_task=reading.mapped_task).order_by("map_index")
+    succeeded = list(rows.filter(state=states.SUCCESS).values_list("map_index", flat=True))
+    may_hold_old = rows.exclude(state=states.SUCCESS)
+    if len(succeeded) > CHEAP_LIST:
+        may_hold_old = may_hold_old.exclude(state__in=[states.FAILED, states.SKIPPED, states.UPSTREAM_FAILED])
+    if len(values) == len(succeeded) and not may_hold_old.exists():
+        return dict(zip(succeeded, values, strict=True))
+    refs = reading.airflow.xcoms.indices(dag_id, run_id, task_id)
+    if len(refs) != len(values):
+        return None
+    return _current(refs, values, dict(rows.values_list("map_index", "start_date")))
+
+
+def _current(refs: Sequence[XComRef], values: Sequence[Any], started: dict[int, Any]) -> dict[int, Any]:
+    return {
+        ref.map_index: value
+        for ref, value in zip(refs, values, strict=True)
+        if not is_stale(ref.timestamp, started.get(ref.map_index))
+    }

@@ -1,0 +1,79 @@
+"""Two statements that the ORM has no form for, to write 10,000 results in a fraction of a second.
+
+``bulk_update`` builds a CASE a row and column, ``bulk_create`` prepares all 30 columns of rows of which five change:
+both take seconds. The SQL is the same for SQLite and PostgreSQL, which name the columns of VALUES alike.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+from django.db import connection
+
+from panel.mirror.models import Instance, InstanceResult, MappedTask
+
+BATCH: Final = 1_000
+"""Rows a statement: at most 32,000 parameters, as SQLite takes."""
+
+
+def update_columns(mapped_task: MappedTask, rows: Sequence[Instance], columns: Sequence[str]) -> None:
+    """Write these columns of rows that exist. A column that says the same in all rows is sent once."""
+    for part in _parts(rows):
+        alike = [name for name in columns if len({getattr(row, name) for row in part}) == 1]
+        own = [name for name in columns if name not in alike]
+        settings = [f"{_quoted(name)} = %s" for name in alike]
+        settings += [f"{_quoted(name)} = v.column{place}" for place, name in enumerate(own, start=2)]
+        sql = (
+            f"UPDATE {_table(Instance)} SET {', '.join(settings)} FROM (VALUES {_rows(own, len(part))}) AS v "  # noqa: S608
+            "WHERE mapped_task_id = %s AND map_index = v.column1"
+        )
+        params = [getattr(part[0], name) for name in alike]
+        params += [value for row in part for value in (row.map_index, *(getattr(row, name) for name in own))]
+        with connection.cursor() as cursor:
+            cursor.execute(sql, [*params, _id(mapped_task)])
+
+
+def upsert_results(mapped_task: MappedTask, rows: Sequence[Instance]) -> None:
+    """Write the values that were read (``new_result``)."""
+    task = _id(mapped_task)
+    for part in _parts([row for row in rows if row.new_result is not None]):
+        sql = (
+            f"INSERT INTO {_table(InstanceResult)} (mapped_task_id, map_index, value, shortened) VALUES "  # noqa: S608
+            f"{', '.join(['(%s, %s, %s, %s)'] * len(part))} ON CONFLICT (mapped_task_id, map_index) "
+            "DO UPDATE SET value = EXCLUDED.value, shortened = EXCLUDED.shortened"
+        )
+        params = [
+            value
+            for row in part
+            if (kept := row.new_result) is not None
+            for value in (task, row.map_index, None if kept.value is None else json.dumps(kept.value), kept.shortened)
+        ]
+        with connection.cursor() as cursor:
+            cursor.execute(sql, params)
+
+
+def _rows(columns: Sequence[str], count: int) -> str:
+    """The types stand in the first row: PostgreSQL would take every parameter for a text."""
+    fields = [Instance._meta.get_field(name) for name in ("map_index", *columns)]
+    typed = ", ".join(f"CAST(%s AS {field.cast_db_type(connection)})" for field in fields)
+    plain = ", ".join(["%s"] * len(fields))
+    return ", ".join([f"({typed})", *[f"({plain})"] * (count - 1)])
+
+
+def _parts(rows: Sequence[Instance]) -> Iterator[Sequence[Instance]]:
+    for start in range(0, len(rows), BATCH):
+        yield rows[start : start + BATCH]
+
+
+def _table(model: type[Instance] | type[InstanceResult]) -> str:
+    return _quoted(model._meta.db_table)
+
+
+def _quoted(name: str) -> str:
+    return connection.ops.quote_name(name)
+
+
+def _id(mapped_task: MappedTask) -> Any:
+    return MappedTask._meta.pk.get_db_prep_value(mapped_task.pk, connection)

@@ -1,0 +1,69 @@
+"""What every way of reading results needs: the rows that lack theirs, the rule to judge by, and how to settle them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from django.conf import settings
+from django.db.models import QuerySet
+from django.utils.translation import gettext as _
+
+from panel.airflow import Airflow
+from panel.domain.outcome_rules import Rule
+from panel.domain.outcomes import ResultState
+from panel.domain.texts import plain
+from panel.mirror.claims import Claim
+from panel.mirror.models import Instance, MappedTask
+from panel.mirror.references import is_reference
+from panel.mirror.sync.rows import RESULT_COLUMNS, put_no_result, put_result
+from panel.mirror.sync.store import store
+
+CLOCKS_APART: Final = timedelta(seconds=1)
+"""The start is stamped by the worker, the XCom by the api-server."""
+_NEEDED: Final = ("mapped_task", "map_index", "state", "try_number", "start_date")
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One pass over the results of one mapped task."""
+
+    airflow: Airflow
+    claim: Claim[MappedTask]
+    rule: Rule
+
+    @property
+    def mapped_task(self) -> MappedTask:
+        return self.claim.row
+
+    @property
+    def address(self) -> tuple[str, str, str]:
+        run = self.mapped_task.run
+        return run.dag.dag_id, run.run_id, self.mapped_task.task_id
+
+    def unread(self) -> QuerySet[Instance]:
+        """Instances whose result is to be read, with the columns that this takes."""
+        rows = Instance.objects.filter(mapped_task=self.mapped_task, result_state=ResultState.UNREAD.value)
+        return rows.order_by("map_index").only(*_NEEDED)
+
+    def settle(self, instance: Instance, value: Any, since: datetime | None = None) -> None:
+        """This is the value that Airflow holds, ``since`` then; one that is older than the try is never taken."""
+        if is_stale(since, instance.start_date):
+            reason = _("What Airflow holds is older than this try.")
+            put_no_result(instance, ResultState.UNREADABLE, reason)
+        elif is_reference(self.mapped_task, value):
+            reason = _("The result is kept outside Airflow's database; Airflow gives only where.")
+            put_no_result(instance, ResultState.EXTERNAL, reason, plain(value))
+        else:
+            put_result(instance, value, settings.RESULT_PREVIEW_BYTES, self.rule)
+
+    def store(self, settled: Sequence[Instance]) -> None:
+        if settled:
+            store(self.claim, settled, columns=RESULT_COLUMNS)
+
+
+def is_stale(since: datetime | None, start_date: datetime | None) -> bool:
+    """An XCom outlives a clear until the new try starts (AIRFLOW.md §4)."""
+    return since is not None and start_date is not None and since < start_date - CLOCKS_APART
