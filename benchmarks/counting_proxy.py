@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import threading
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
@@ -35,8 +36,9 @@ class CountingProxy:
                     if name.lower() not in _HOP_BY_HOP:
                         self.send_header(name, value)
                 self.send_header("Content-Length", str(len(content)))
-                self.end_headers()
-                self.wfile.write(content)
+                with suppress(BrokenPipeError, ConnectionResetError):  # the panel may be stopped while it asks
+                    self.end_headers()
+                    self.wfile.write(content)
                 upstream.close()
 
             do_POST = do_GET  # noqa: N815 - the names that http.server calls

@@ -16,6 +16,7 @@ from benchmarks.served_panel import page_of, served_panel, signed_in
 SECTION = "Viewers"
 DAG, TASK = "long_map", "wait"
 VIEWERS, WINDOW_SECONDS, POLL_SECONDS = 200, 60.0, 3.0
+STRETCH_SECONDS = 15.0
 
 
 def main(order: Order) -> list[Figure]:
@@ -24,7 +25,7 @@ def main(order: Order) -> list[Figure]:
         page = page_of(DAG, run_id, TASK)
         browser = signed_in(panel)
         poll = _poll_address(browser, page)
-        time.sleep(20)  # everything runs, everything is mirrored
+        _wait_until_steady(proxy)
         one, _ = _watch(proxy, browser, poll, 1)
         many, taken = _watch(proxy, browser, poll, VIEWERS)
     return [
@@ -42,6 +43,19 @@ def _poll_address(browser: httpx.Client, page: str) -> str:
             return unescape(found[1])
         time.sleep(1)
     raise SystemExit("The page never polled.")
+
+
+def _wait_until_steady(proxy: CountingProxy) -> None:
+    """Until what was there before is mirrored: two stretches alike."""
+    last = 0
+    for _ in range(20):
+        before = proxy.count
+        time.sleep(STRETCH_SECONDS)
+        found = proxy.count - before
+        if last and abs(found - last) <= 0.1 * last:
+            return
+        last = found
+    raise SystemExit("The panel never came to rest.")
 
 
 def _watch(proxy: CountingProxy, browser: httpx.Client, poll: str, viewers: int) -> tuple[int, list[float]]:
