@@ -25,7 +25,7 @@ live: venv ## The live tests: they start a real Airflow themselves
 	@$(BIN)/pytest -m live -q
 
 compat: venv ## Sync and plug-in on real Airflow 3.0, 3.1, 3.2 and 3.3, one after the other
-	@$(BIN)/pytest -m compat -q
+	@$(BIN)/pytest tests/compat -m compat -q
 
 browser: venv ## The browser tests, with Chromium
 	@$(BIN)/pytest -m browser -q

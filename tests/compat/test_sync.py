@@ -48,6 +48,7 @@ def test_a_run_is_followed_to_its_end_and_a_clear_made_elsewhere_is_noticed(airf
     run_id = start(DAG, n=25)
     task = until(beat, lambda: reconciled(DAG, run_id, "work"), "the end of the run")
     assert_mirrored(airflow, task)
+    assert task.results_reader in ("wait", "single")
 
     again = [("work", index) for index in FAILED_ONCE]
     airflow.instances.clear(DAG, run_id, again, dry_run=False)
@@ -61,3 +62,4 @@ def test_a_run_is_mirrored_through_the_plugin(airflow, beat, start):
     run_id = start(DAG, n=25)
     task = until(beat, lambda: reconciled(DAG, run_id, "work"), "the end of the run")
     assert_mirrored(airflow, task)
+    assert task.results_reader == "plugin"
