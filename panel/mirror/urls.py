@@ -1,7 +1,7 @@
 from django.urls import path
 
 import panel.ui.converters  # noqa: F401 - registers airflow_id
-from panel.mirror import views, views_instance, views_mapped_task, views_metrics
+from panel.mirror import views, views_index_map, views_instance, views_mapped_task, views_metrics
 
 app_name = "mirror"
 
@@ -17,6 +17,9 @@ urlpatterns = [
     path(_RUN, views.run_detail, name="run_detail"),
     path(_TASK, views_mapped_task.mapped_task_detail, name="mapped_task_detail"),
     path(f"{_TASK}indices/", views_mapped_task.mapped_task_indices, name="mapped_task_indices"),
+    path(f"{_TASK}index-map/", views_index_map.index_map, name="index_map"),
+    path(f"{_TASK}index-map/cells/", views_index_map.index_map_cells, name="index_map_cells"),
+    path(f"{_TASK}index-map/table/", views_index_map.index_map_table, name="index_map_table"),
     path(f"{_TASK}metrics/", views_metrics.task_metrics, name="task_metrics"),
     path(f"{_TASK}patterns/", views_metrics.task_patterns, name="task_patterns"),
     path(_INSTANCE, views_instance.instance_detail, name="instance_detail"),

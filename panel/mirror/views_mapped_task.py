@@ -11,8 +11,8 @@ from django.views.decorators.http import require_GET
 from panel.access.actions import Action
 from panel.access.decorators import requires
 from panel.domain.index_expression import IndexExpression, MalformedIndexExpression
-from panel.domain.outcomes import FAILURES
-from panel.mirror import boards, error_groups, selectors, services, task_page
+from panel.domain.outcomes import FAILURES, Outcome
+from panel.mirror import boards, error_groups, index_map, selectors, services, task_page
 from panel.mirror.airflow_links import mapped_task_url
 from panel.mirror.filters import NAMES, selection_from
 from panel.mirror.live_pages import find_or_fetch_mapped_task, mirrored
@@ -38,6 +38,8 @@ def mapped_task_detail(request: HttpRequest, slug: str, dag_id: str, run_id: str
         _head(task)
         | _groups(request, task)
         | {
+            "outcomes": list(Outcome),
+            "failed_indices": [] if request.headers.get("HX-Request") else index_map.failed_indices(task),
             "listed": listed,
             "tiles": task_page.tiles(task, listed),
             "chips": task_page.chips(listed),
