@@ -1,6 +1,8 @@
 """Keyset pages: any sortable column, both ways, empty values last, at the same cost on every page.
 
-One implementation for HTML pages and for the REST API; both databases give the same order.
+One implementation for HTML pages and for the REST API; both databases give the same order. An index that ends in
+``(column, tiebreak)`` is read as one range from the place of the cursor on, a second one holds the empty values. Ties
+follow the direction of the column, so that the same index, read backwards, serves the descending list.
 """
 
 from __future__ import annotations
@@ -14,10 +16,13 @@ from typing import Any, Final, Generic, TypeVar
 from uuid import UUID
 
 from django.core.exceptions import ValidationError
-from django.db.models import F, Model, Q, QuerySet
+from django.db.models import BooleanField, F, Field, Func, Model, QuerySet, Value
+from django.db.models.lookups import GreaterThan, LessThan
 
 Row = TypeVar("Row", bound=Model)
 MAX_CURSOR_LENGTH: Final = 2_000
+_LARGEST: Final = 2**63 - 1
+"""The largest number a database compares with."""
 
 
 class BadCursor(ValueError):
@@ -40,22 +45,80 @@ class _Place:
     tie: Any
 
 
+@dataclass(frozen=True, slots=True)
+class _Walk:
+    """One way through an ordered list; ``rising``: values and ties grow on the way."""
+
+    model: type[Model]
+    field: str
+    tiebreak: str
+    rising: bool
+    backwards: bool
+
+    def ranges(self, rows: QuerySet[Row], place: _Place | None) -> list[QuerySet[Row]]:
+        """What lies beyond ``place``, in order: at most the filled values and the empty ones."""
+        if self.field == self.tiebreak:
+            return [self._ordered(rows if place is None else rows.filter(**self._beyond_tie(place.value)))]
+        # That the value is there follows from the comparison, but the databases must be told so to use a partial index.
+        filled = self._ordered(rows.filter(**{f"{self.field}__isnull": False}) if self._nullable else rows)
+        empty = [self._ordered_ties(rows.filter(**{f"{self.field}__isnull": True}))] if self._nullable else []
+        if place is None:
+            return [filled, *empty]
+        if place.value is None:
+            beyond = [part.filter(**self._beyond_tie(place.tie)) for part in empty]
+            return [*beyond, filled] if self.backwards else beyond
+        return [filled.filter(self._beyond(place)), *([] if self.backwards else empty)]
+
+    @property
+    def _nullable(self) -> bool:
+        return _field(self.model, self.field).null
+
+    def _ordered(self, rows: QuerySet[Row]) -> QuerySet[Row]:
+        return rows.order_by(*[self._sign + name for name in dict.fromkeys([self.field, self.tiebreak])])
+
+    def _ordered_ties(self, rows: QuerySet[Row]) -> QuerySet[Row]:
+        return rows.order_by(self._sign + self.tiebreak)
+
+    @property
+    def _sign(self) -> str:
+        return "" if self.rising else "-"
+
+    def _beyond_tie(self, tie: Any) -> dict[str, Any]:
+        return {f"{self.tiebreak}__{'gt' if self.rising else 'lt'}": tie}
+
+    def _beyond(self, place: _Place) -> GreaterThan | LessThan:
+        """``(column, tie) > (value, tie)`` as SQL's row values: an OR of the two would not be read as one range."""
+        here = _RowValue(F(self.field), F(self.tiebreak))
+        there = _RowValue(
+            Value(place.value, output_field=_field(self.model, self.field)),
+            Value(place.tie, output_field=_field(self.model, self.tiebreak)),
+        )
+        return GreaterThan(here, there) if self.rising else LessThan(here, there)
+
+
+class _RowValue(Func):
+    template = "(%(expressions)s)"
+    output_field = BooleanField()
+
+
 def keyset_page(
     queryset: QuerySet[Row], *, ordering: str, tiebreak: str = "pk", cursor: str | None = None, page_size: int = 100
 ) -> Page[Row]:
     """One page of ``queryset``.
 
-    ``ordering`` is a field name, ``-`` in front for descending; ``tiebreak`` a unique field, always ascending.
-    Raises BadCursor.
+    ``ordering`` is a field name, ``-`` in front for descending; ``tiebreak`` a unique field, which orders equal values
+    in the same direction. Empty values come last either way. Raises BadCursor.
     """
     descending = ordering.startswith("-")
     field = ordering.removeprefix("-")
     place = _place(queryset.model, cursor, ordering, field, tiebreak) if cursor else None
     backwards = place is not None and place.backwards
-    rows = queryset.order_by(*_order(field, tiebreak, descending=descending, backwards=backwards))
-    if place is not None:
-        rows = rows.filter(_beyond(place, field, tiebreak, descending=descending))
-    found = list(rows[: page_size + 1])
+    walk = _Walk(queryset.model, field, tiebreak, rising=descending == backwards, backwards=backwards)
+    found: list[Row] = []
+    for part in walk.ranges(queryset, place):
+        found += part[: page_size + 1 - len(found)]
+        if len(found) > page_size:
+            break
     more = len(found) > page_size
     found = found[:page_size]
     if backwards:
@@ -69,28 +132,6 @@ def keyset_page(
         if found and has_previous
         else None,
     )
-
-
-def _order(field: str, tiebreak: str, *, descending: bool, backwards: bool) -> list[Any]:
-    if field == tiebreak:
-        return [F(field).desc() if descending != backwards else F(field).asc()]
-    first = F(field).desc(nulls_last=True) if descending else F(field).asc(nulls_last=True)
-    if backwards:
-        first = F(field).asc(nulls_first=True) if descending else F(field).desc(nulls_first=True)
-    return [first, F(tiebreak).desc() if backwards else F(tiebreak).asc()]
-
-
-def _beyond(place: _Place, field: str, tiebreak: str, *, descending: bool) -> Q:
-    """The rows on the far side of ``place`` in the direction of travel."""
-    if field == tiebreak:
-        return Q(**{f"{field}__{'gt' if descending == place.backwards else 'lt'}": place.value})
-    tie = Q(**{f"{tiebreak}__{'lt' if place.backwards else 'gt'}": place.tie})
-    empty = Q(**{f"{field}__isnull": True})
-    if place.value is None:
-        return (~empty | (empty & tie)) if place.backwards else (empty & tie)
-    beyond = Q(**{f"{field}__{'gt' if descending == place.backwards else 'lt'}": place.value})
-    same = Q(**{field: place.value}) & tie
-    return (beyond | same) if place.backwards else (beyond | same | empty)
 
 
 def _cursor(row: Model, ordering: str, field: str, tiebreak: str, *, backwards: bool) -> str:
@@ -116,8 +157,14 @@ def _place(model: type[Model], cursor: str, ordering: str, field: str, tiebreak:
         raise BadCursor from error
 
 
-def _typed(model: type[Model], field: str, value: Any) -> Any:
+def _typed(model: type[Model], name: str, value: Any) -> Any:
     if isinstance(value, str) and "\x00" in value:  # PostgreSQL takes none
         raise BadCursor
-    known = model._meta.pk if field == "pk" else model._meta.get_field(field)
-    return value if value is None else known.to_python(value)  # type: ignore[union-attr]  # only plain fields are sorted by
+    typed = None if value is None else _field(model, name).to_python(value)
+    if isinstance(typed, int) and abs(typed) > _LARGEST:
+        raise BadCursor
+    return typed
+
+
+def _field(model: type[Model], name: str) -> Field[Any, Any]:
+    return model._meta.pk if name == "pk" else model._meta.get_field(name)  # type: ignore[return-value]  # plain fields

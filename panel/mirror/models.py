@@ -9,6 +9,7 @@ import uuid
 from typing import Any, Final
 
 from django.db import models
+from django.db.models import Q
 from django.utils.functional import cached_property
 
 from panel.domain.outcome_rules import Rule
@@ -178,10 +179,11 @@ class Instance(models.Model):
     ``result_try`` and ``error_try`` are the tries whose result and error were read. ``version`` is the version of the
     mapped task in which the row changed last. ``error_frame`` is where the error was raised, ``file:line in function``.
     ``number_…`` hold the numeric fields of the result (``MappedTask.result_fields``). The folded columns serve
-    searches that ignore case on both databases; an empty label is null there, so that it sorts last.
+    searches that ignore case on both databases; an empty label is null there, so that it sorts last. The key to the
+    mapped task has no index of its own: others begin with it.
     """
 
-    mapped_task = models.ForeignKey(MappedTask, on_delete=models.CASCADE, related_name="instances")
+    mapped_task = models.ForeignKey(MappedTask, on_delete=models.CASCADE, related_name="instances", db_index=False)
     map_index = models.PositiveIntegerField()
     version = models.PositiveBigIntegerField(default=0)
     ti_id = models.CharField(max_length=40)
@@ -227,6 +229,20 @@ class Instance(models.Model):
             models.Index(fields=["mapped_task", "outcome", "map_index"], name="instances_by_outcome"),
             models.Index(fields=["mapped_task", "error_group", "map_index"], name="instances_by_error_group"),
             models.Index(fields=["mapped_task", "version"], name="instances_by_version"),
+            # One for each column of the list: a page is a range of it, read forwards or backwards (panel.keyset).
+            models.Index(fields=["mapped_task", "try_number", "map_index"], name="instances_by_try"),
+            models.Index(fields=["mapped_task", "start_date", "map_index"], name="instances_by_start"),
+            models.Index(fields=["mapped_task", "end_date", "map_index"], name="instances_by_end"),
+            models.Index(fields=["mapped_task", "duration", "map_index"], name="instances_by_duration"),
+            # Most maps have no labels and few numbers: then these hold nothing and cost nothing.
+            *(
+                models.Index(
+                    fields=["mapped_task", name, "map_index"],
+                    name=f"instances_by_{name}",
+                    condition=Q(**{f"{name}__isnull": False}),
+                )
+                for name in ("label_folded", *(f"number_{slot}" for slot in range(6)))
+            ),
         ]
 
     def __str__(self) -> str:
@@ -251,7 +267,7 @@ class Instance(models.Model):
 class InstanceResult(models.Model):
     """The result of one instance: the whole ``value`` or, when ``shortened``, a preview of it."""
 
-    mapped_task = models.ForeignKey(MappedTask, on_delete=models.CASCADE, related_name="results")
+    mapped_task = models.ForeignKey(MappedTask, on_delete=models.CASCADE, related_name="results", db_index=False)
     map_index = models.PositiveIntegerField()
     value = models.JSONField(null=True)
     shortened = models.BooleanField(default=False)
@@ -267,7 +283,7 @@ class TryError(models.Model):
     """Why one try of one instance failed, from its log: exception, frame of the user's code (``file:line in
     function``), and what caused it: ``[{"type", "message", "frame"}]``, nearest cause first."""
 
-    mapped_task = models.ForeignKey(MappedTask, on_delete=models.CASCADE, related_name="try_errors")
+    mapped_task = models.ForeignKey(MappedTask, on_delete=models.CASCADE, related_name="try_errors", db_index=False)
     map_index = models.PositiveIntegerField()
     try_number = models.PositiveIntegerField()
     error_type = models.CharField(max_length=200, blank=True)
@@ -291,7 +307,7 @@ class ErrorGroup(models.Model):
     ``last_seen`` are end dates; ``example_index`` is its lowest index, so that it stays while others come and go.
     """
 
-    mapped_task = models.ForeignKey(MappedTask, on_delete=models.CASCADE, related_name="error_groups")
+    mapped_task = models.ForeignKey(MappedTask, on_delete=models.CASCADE, related_name="error_groups", db_index=False)
     group = models.CharField(max_length=16, db_index=True)
     outcome = models.CharField(max_length=20)
     error_type = models.CharField(max_length=200, blank=True)
