@@ -18,9 +18,10 @@ from panel.servers import client, slots
 from panel.servers.encryption import encrypt
 from panel.servers.models import Server
 from tests.fakes.airflow import FakeAirflow
-from tests.live.airflow_server import kubernetes_standin, real_airflow
+from tests.live.airflow_server import kubernetes_standin, real_airflow, s3_server
 
-__all__ = ["kubernetes_standin", "real_airflow"]  # here, so that tests/live and tests/contract share one Airflow
+# Here, so that tests/live and tests/contract share one Airflow.
+__all__ = ["kubernetes_standin", "real_airflow", "s3_server"]
 
 
 @pytest.fixture(autouse=True)

@@ -14,10 +14,12 @@ import uuid
 from pathlib import Path
 from typing import Any
 
+from examples.demo import sources
 from examples.demo.airflow import AirflowFailed, AirflowStandalone
 from examples.demo.kubernetes_standin import KubernetesStandin
 from examples.demo.panel import REPOSITORY, Panel, PanelFailed
 from examples.demo.ports import free_port
+from examples.demo.sources import S3Server, SourceFailed
 
 SERVER = "demo"
 PEOPLE = {
@@ -28,6 +30,9 @@ PEOPLE = {
 }
 RUNS: dict[str, dict[str, Any]] = {
     "multi_region_deploy": {"env": "prod", "version": "1.4.2", "failing_region": "eu-west-1"},
+    "s3_prefix_files": {"damaged_files": "3,17", "incomplete_files": "9"},
+    "database_shards": {"broken_shards": "2", "empty_shards": "5"},
+    "heavy_data": {"silent_segments": "2", "incomplete_segments": "1"},
     "resilient_processing": {},
 }
 AIRFLOW_SETTINGS = {"MAPBOARD_EXAMPLES_RETRY_SECONDS": "3"}
@@ -46,18 +51,29 @@ class Demo:
             directory.mkdir(parents=True, exist_ok=True, mode=0o700)
             directory.chmod(0o700)
         self.passwords = kept_passwords(self.home / "logins.json")
+        venv = REPOSITORY / "var" / "airflow"
         self.standin = KubernetesStandin()
+        self.s3 = S3Server(venv=venv, log=self.home / "s3.log")
         # Both are chosen now: the one is not listening yet when the other looks for its own.
         port = free_port(wanted_port())
         airflow_port = free_port(8080, taken={port})
         self.panel = Panel(var=self.var, log=self.home / "panel.log", port=port)
         self.airflow = AirflowStandalone(
-            venv=REPOSITORY / "var" / "airflow",
+            venv=venv,
             home=self.home / "airflow",
             dags={"examples": REPOSITORY / "examples" / "dags"},
             port=airflow_port,
-            environment=AIRFLOW_SETTINGS | {"AIRFLOW_VAR_KUBERNETES_API": self.standin.cluster_url},
+            environment=self.airflow_settings(),
+            databases=sources.DATABASES,
             progress=self.say,
+        )
+
+    def airflow_settings(self) -> dict[str, str]:
+        return (
+            AIRFLOW_SETTINGS
+            | {"AIRFLOW_VAR_KUBERNETES_API": self.standin.cluster_url}
+            | sources.settings(self.s3, hash_secret=sources.kept_secret(self.home / "email-hash-secret"))
+            | sources.xcoms_in(self.home / "xcoms")
         )
 
     def say(self, text: str) -> None:
@@ -70,7 +86,7 @@ class Demo:
             print(self.banner(), flush=True)
             failure = self.watch()
             print(f"\n{failure}", file=sys.stderr)
-        except (StepFailed, AirflowFailed, PanelFailed, OSError) as error:
+        except (StepFailed, AirflowFailed, PanelFailed, SourceFailed, OSError) as error:
             print(f"\nThe demo could not start: {error}\n\n{self.advice()}", file=sys.stderr)
         except KeyboardInterrupt:
             print(flush=True)
@@ -80,16 +96,20 @@ class Demo:
         return 1
 
     def start(self) -> None:
-        self.say("preparing Airflow's virtual environment (the first time it is downloaded, about 200 MB)")
+        self.say("preparing Airflow's virtual environment (the first time it is downloaded, about 270 MB)")
         make_environment()
-        self.say("starting the stand-in Kubernetes API")
+        self.say("starting the stand-in Kubernetes API and the S3 server")
         self.standin.start()
+        self.s3.start()
         self.say("starting the panel: database, web, worker, scheduler")
         self.panel.start()
         self.airflow.start()
         self.panel.wait_until_up()
         self.say("adding people and the Airflow server to the panel")
         self.fill_panel()
+        self.say("filling the S3 bucket and the customers' databases")
+        self.s3.wait_until_ready()
+        sources.fill(self.airflow)
         self.say("starting one run of each example")
         runs = self.start_runs()
         self.say("waiting until the panel is ready and shows them")
@@ -135,16 +155,17 @@ class Demo:
             [
                 *["", line, f"  Mapboard is ready:  {self.panel.base_url}", "", "  Log in as", *logins, ""],
                 f"  Airflow itself:     {self.airflow.base_url}   (admin, {self.airflow.users['admin']})",
+                f"  S3 API (moto):      {self.s3.base_url}   (bucket orders)",
                 f"  API token (admin):  {self.home / 'api-token'}",
                 f"  Logs:               {self.panel.log} and {self.airflow.logs}",
-                *["", "  The region eu-west-1 fails until you retry it. Ctrl-C stops everything.", line, ""],
+                *["", "  All five runs turn red until you retry what failed. Ctrl-C stops everything.", line, ""],
             ]
         )
 
     def watch(self) -> str:
         """Why something ended that should not have."""
         while True:
-            if failure := self.panel.failure() or self.airflow.failure():
+            if failure := self.panel.failure() or self.airflow.failure() or self.s3.failure():
                 return failure
             time.sleep(1)
 
@@ -159,6 +180,7 @@ class Demo:
         for thread in stops:
             thread.join()
         self.standin.stop()
+        self.s3.stop()
         self.say("stopped; nothing is left running")
 
     def advice(self) -> str:

@@ -18,13 +18,14 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote
 
 from examples.demo.ports import LOOPBACK, free_port
+from examples.demo.postgres import SUPERUSER
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DEFAULT_USERS = {"admin": "admin", "op": "op", "viewer": "viewer"}
@@ -46,6 +47,7 @@ class AirflowStandalone:
     port: the first one tried; a taken port is stepped over.
     users: name → role of Airflow's simple auth manager; their passwords are generated once per home.
     environment: more variables for Airflow (AIRFLOW_VAR_…, AIRFLOW__…).
+    databases: more of them on Airflow's PostgreSQL, each an Airflow connection of the same name.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class AirflowStandalone:
         port: int = 8080,
         users: Mapping[str, str] = DEFAULT_USERS,
         environment: Mapping[str, str] | None = None,
+        databases: Sequence[str] = (),
         progress: Callable[[str], None] = print,
     ) -> None:
         self.venv = venv.absolute()
@@ -68,6 +71,7 @@ class AirflowStandalone:
         self.base_url = ""
         self._port = port
         self._environment = dict(environment or {})
+        self._databases = databases
         self._progress = progress
         self._keeper: subprocess.Popen[str] | None = None
         self._sockets: Path | None = None
@@ -102,6 +106,7 @@ class AirflowStandalone:
             "sockets": str(sockets),
             "base_url": self.base_url,
             "environment": self._settings(port, sockets),
+            "databases": ["airflow", *self._databases],
             "start_seconds": timeout_seconds,
         }
         self._keeper = subprocess.Popen(
@@ -144,9 +149,13 @@ class AirflowStandalone:
     @property
     def database_url(self) -> str:
         """Airflow's own database while it runs, for benchmarks that write into it: libpq's form, a Unix socket."""
+        return self.url_of("airflow")
+
+    def url_of(self, database: str) -> str:
+        """One of the databases while Airflow runs, in libpq's form."""
         if self._sockets is None:
             raise AirflowFailed("Airflow was not started.")
-        return f"postgresql://postgres@/airflow?host={quote(str(self._sockets), safe='')}"
+        return f"postgresql://{SUPERUSER}@/{database}?host={quote(str(self._sockets), safe='')}"
 
     def failure(self) -> str:
         """Why Airflow is not running (any more), or "" while it runs."""
@@ -242,7 +251,7 @@ class AirflowStandalone:
             }
             for name, folder in self.dags.items()
         ]
-        database = f"postgresql+%s://postgres@/airflow?host={quote(str(sockets), safe='/')}"
+        database = f"postgresql+%s://{SUPERUSER}@/airflow?host={quote(str(sockets), safe='/')}"
         own = {name: value for name, value in os.environ.items() if name in PASSED_ON}
         return (
             own
@@ -277,8 +286,14 @@ class AirflowStandalone:
                 "AIRFLOW__DAG_PROCESSOR__PARSING_PROCESSES": "1",
                 "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
             }
+            | {f"AIRFLOW_CONN_{name.upper()}": connection_to(name, sockets) for name in self._databases}
             | self._environment
         )
+
+
+def connection_to(database: str, sockets: Path) -> str:
+    """An Airflow connection as JSON."""
+    return json.dumps({"conn_type": "postgres", "host": str(sockets), "login": SUPERUSER, "schema": database})
 
 
 def socket_directory() -> Path:

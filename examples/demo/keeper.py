@@ -1,10 +1,10 @@
 """Keeps one Airflow alive, and never longer than whoever asked for it. Runs in Airflow's virtual environment.
 
 `python -m examples.demo.keeper` reads one JSON line from standard input ({"home", "sockets", "base_url",
-"environment", "start_seconds"}), starts PostgreSQL and Airflow's components, and answers with lines on standard output:
-`progress TEXT`, `ready`, `failed TEXT` (JSON strings). When standard input ends (the parent closed it, or died, however
-it died) or a signal comes, everything that was started stops. On Linux orphans are adopted, so tasks that left their
-process group are found too.
+"environment", "databases", "start_seconds"}), starts PostgreSQL with these databases and Airflow's components, and
+answers with lines on standard output: `progress TEXT`, `ready`, `failed TEXT` (JSON strings). When standard input ends
+(the parent closed it, or died, however it died) or a signal comes, everything that was started stops. On Linux orphans
+are adopted, so tasks that left their process group are found too.
 """
 
 import contextlib
@@ -51,6 +51,7 @@ class Keeper:
         self.sockets = Path(order["sockets"])
         self.base_url = order["base_url"]
         self.environment: dict[str, str] = order["environment"]
+        self.databases: list[str] = order["databases"]
         self.start_seconds: float = order["start_seconds"]
         self.logs = self.home / "component-logs"
         self.stopping = threading.Event()
@@ -70,7 +71,8 @@ class Keeper:
         )
         try:
             self.postgres.start()
-            self.postgres.create_database("airflow")
+            for name in self.databases:
+                self.postgres.create_database(name)
         except PostgresError as error:
             raise StartFailed(f"{error}\n{tail(self.logs / 'postgres.log')}") from error
         self._migrate()

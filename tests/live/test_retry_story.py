@@ -1,159 +1,25 @@
 """The main job through the REST API on a real Airflow: launch, outcomes, retry of what failed, recovery.
 
-There is no worker process: ``Panel.work`` runs the real Celery tasks that were woken, and the scheduler's sweeps, one
-after the other in this process. What happened is asserted by what Airflow holds.
+What happened is asserted by what Airflow holds.
 """
 
 from __future__ import annotations
 
-import time
 from collections import Counter
-from collections.abc import Callable
 from typing import Any
-from urllib.parse import quote
 
 import pytest
-from celery import current_app
-from django.test import Client
 
 from examples.demo.airflow import AirflowStandalone
-from panel.servers.encryption import encrypt
-from panel.servers.models import Server
+from tests.live.story import FAILURES, InAirflow, Panel, add_server
 
 pytestmark = pytest.mark.django_db(transaction=True, serialized_rollback=True)
-
-SWEEPS = ("servers.check_health", "mirror.sweep", "launches.sweep", "retries.sweep")
-SECONDS = 420
-FAILURES = ["hard_failure", "soft_failure"]
-
-
-class Panel:
-    """A person with a REST client, and the worker's part."""
-
-    def __init__(self, client: Client, woken: list[tuple[str, tuple[Any, ...]]]) -> None:
-        self._client = client
-        self._woken = woken
-        current_app.loader.import_default_modules()
-
-    def get(self, path: str, **query: str) -> Any:
-        answer = self._client.get(f"/api/v1/{path}", query)
-        assert answer.status_code == 200, answer.content
-        return answer.json()
-
-    def post(self, path: str, body: dict[str, Any], expected: int) -> Any:
-        answer = self._client.post(f"/api/v1/{path}", body, content_type="application/json")
-        assert answer.status_code == expected, answer.content
-        return answer.json()
-
-    def work(self) -> None:
-        """What the worker does between two beats of the scheduler."""
-        for sweep in SWEEPS:
-            current_app.tasks[sweep]()
-        todo = list(dict.fromkeys(self._woken))
-        self._woken.clear()
-        for name, arguments in todo:
-            current_app.tasks[name](*arguments)
-
-    def until(self, look: Callable[[], Any], what: str) -> Any:
-        deadline = time.monotonic() + SECONDS
-        while not (found := look()):
-            assert time.monotonic() < deadline, f"{what} did not come within {SECONDS} s"
-            self.work()
-            time.sleep(0.5)
-        return found
-
-    def launch(self, dag_id: str, params: dict[str, Any], key: str) -> str:
-        """Launched by a double click; the run's id."""
-        body = {"params": params, "note": "live story", "idempotency_key": key}
-        first = self.post(f"servers/live/dags/{dag_id}/launches/", body, 201)
-        again = self.post(f"servers/live/dags/{dag_id}/launches/", body, 200)
-        assert again["id"] == first["id"]
-        state = self.until(
-            lambda: (s := self.get(f"launches/{first['id']}/")["state"]) in {"success", "failed", "refused"} and s,
-            "the end of the run",
-        )
-        assert state != "refused"
-        return str(first["dag_run_id"])
-
-    def mapped_task(self, dag_id: str, run_id: str, task_id: str) -> dict[str, Any]:
-        """Once state and results are all read."""
-        body = {"server": "live", "dag_id": dag_id, "run_id": run_id, "task_id": task_id, "wait": False}
-
-        def read() -> dict[str, Any] | None:
-            self._client.post("/api/v1/mapped-tasks/sync/", body, content_type="application/json")
-            self.work()
-            found = self.get("mapped-tasks/", server="live", dag_id=dag_id, run_id=run_id, task_id=task_id)["results"]
-            return (
-                found[0] if found and found[0]["complete"] and found[0]["run_state"] in {"success", "failed"} else None
-            )
-
-        found: dict[str, Any] = self.until(read, "the mapped task")
-        return found
-
-    def instances(self, mapped_task: dict[str, Any], **filters: str) -> list[dict[str, Any]]:
-        rows: list[dict[str, Any]] = []
-        path = f"mapped-tasks/{mapped_task['id']}/instances/"
-        page = self.get(path, page_size="500", **filters)
-        rows += page["results"]
-        assert page["next"] is None
-        return rows
-
-    def retry(self, mapped_task: dict[str, Any], reason: str, key: str, **more: Any) -> dict[str, Any]:
-        """Previewed, asked for by a double click, and watched to its end."""
-        ask = {"mapped_task": mapped_task["id"], "selection": {"outcomes": FAILURES}}
-        preview = self.post("retry-jobs/preview/", ask, 200)
-        body = ask | {"reason": reason, "idempotency_key": key, "plan_token": preview["plan_token"]} | more
-        job = self.post("retry-jobs/", body, 201)
-        assert job["total"] == preview["count"]
-        assert self.post("retry-jobs/", body, 200)["id"] == job["id"]
-
-        def look() -> dict[str, Any] | None:
-            detail: dict[str, Any] = self.get(f"retry-jobs/{job['id']}/")
-            assert sum(detail["counts"].values()) == detail["total"]
-            return detail if detail["finished_at"] else None
-
-        done: dict[str, Any] = self.until(look, "the end of the retry job")
-        return done | {"preview": preview}
-
-
-class InAirflow:
-    """What Airflow itself holds."""
-
-    def __init__(self, airflow: AirflowStandalone, dag_id: str, run_id: str) -> None:
-        self.airflow, self.dag_id, self.run_id = airflow, dag_id, run_id
-
-    def run(self) -> dict[str, Any]:
-        path = f"/dags/{self.dag_id}/dagRuns?run_id_prefix_pattern={quote(self.run_id)}"
-        (run,) = self.airflow.call("GET", path)["dag_runs"]
-        return dict(run)
-
-    def rows(self, task_id: str) -> dict[int, dict[str, Any]]:
-        body = {"dag_ids": [self.dag_id], "dag_run_ids": [self.run_id], "task_ids": [task_id], "page_limit": 2000}
-        answer = self.airflow.call("POST", "/dags/~/dagRuns/~/taskInstances/list", body)
-        return {row["map_index"]: row for row in answer["task_instances"]}
-
-    def tries(self, task_id: str) -> dict[int, int]:
-        return {index: row["try_number"] for index, row in self.rows(task_id).items()}
-
-    def history(self, task_id: str, map_index: int) -> list[tuple[int, str]]:
-        path = f"/dags/{self.dag_id}/dagRuns/{quote(self.run_id)}/taskInstances/{task_id}/{map_index}/tries"
-        return [(one["try_number"], one["state"]) for one in self.airflow.call("GET", path)["task_instances"]]
-
-    def xcom(self, task_id: str, key: str) -> Any:
-        path = f"/dags/{self.dag_id}/dagRuns/{quote(self.run_id)}/taskInstances/{task_id}/xcomEntries/{key}"
-        return self.airflow.call("GET", path)["value"]
 
 
 @pytest.fixture
 def panel(real_airflow: AirflowStandalone, broker_url: str, person: Any, as_user: Any, woken: Any) -> Panel:
     real_airflow.wait_for_dags(["multi_region_deploy", "resilient_processing"])
-    Server.objects.create(
-        slug="live",
-        name="Live",
-        base_url=real_airflow.base_url,
-        username="op",
-        secret_encrypted=encrypt(real_airflow.users["op"]),
-    )
+    add_server(real_airflow)
     return Panel(as_user(person("olga", "operator", "deployer")), woken)
 
 
