@@ -1,6 +1,6 @@
 from django.urls import path
 
-from panel.mirror import api
+from panel.mirror import api, api_metrics
 
 _DAG = "servers/<slug:slug>/dags/<str:dag_id>"
 _TASK = "mapped-tasks/<uuid:mapped_task_id>"
@@ -15,6 +15,9 @@ urlpatterns = [
     path(f"{_TASK}/instances/", api.InstanceList.as_view(), name="instance_list"),
     path(f"{_TASK}/instances/<int:map_index>/", api.InstanceDetail.as_view(), name="instance_detail"),
     path(f"{_TASK}/instances/<int:map_index>/log/", api.InstanceLog.as_view(), name="instance_log"),
+    path(f"{_TASK}/instances/<int:map_index>/history/", api_metrics.InstanceHistory.as_view(), name="instance_history"),
+    path(f"{_TASK}/metrics/", api_metrics.TaskMetrics.as_view(), name="task_metrics"),
+    path(f"{_TASK}/patterns/", api_metrics.TaskPatterns.as_view(), name="task_patterns"),
     path(f"{_TASK}/error-groups/", api.ErrorGroupList.as_view(), name="error_group_list"),
     path(f"{_TASK}/export/", api.Export.as_view(), name="instance_export"),
 ]
