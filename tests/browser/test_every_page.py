@@ -23,6 +23,7 @@ PAGES = {
     "mapped task, filtered": f"{TASK}?outcome=hard_failure&indices=0-20&q=refused",
     "mapped task, nothing matches": f"{TASK}?label=zzz",
     "mapped task, bad filter": f"{TASK}?indices=3,x",
+    "index map as a table": f"{TASK}index-map/table/",
     "instance": f"{TASK}3/",
     "retry": None,
     "retry jobs": "/retry-jobs/",
