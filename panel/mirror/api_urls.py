@@ -1,8 +1,9 @@
 from django.urls import path
 
-from panel.mirror import api, api_metrics
+from panel.mirror import api, api_metrics, api_outcome_rules
 
-_DAG = "servers/<slug:slug>/dags/<str:dag_id>"
+_SERVER = "servers/<slug:slug>"
+_DAG = f"{_SERVER}/dags/<str:dag_id>"
 _TASK = "mapped-tasks/<uuid:mapped_task_id>"
 
 urlpatterns = [
@@ -20,4 +21,11 @@ urlpatterns = [
     path(f"{_TASK}/patterns/", api_metrics.TaskPatterns.as_view(), name="task_patterns"),
     path(f"{_TASK}/error-groups/", api.ErrorGroupList.as_view(), name="error_group_list"),
     path(f"{_TASK}/export/", api.Export.as_view(), name="instance_export"),
+    path(f"{_TASK}/outcome-rule/", api_outcome_rules.TaskOutcomeRule.as_view(), name="task_outcome_rule"),
+    path(f"{_TASK}/outcome-rule/try-out/", api_outcome_rules.OutcomeRuleTryOut.as_view(), name="outcome_rule_try_out"),
+    path("outcome-rules/", api_outcome_rules.OutcomeRuleList.as_view(), name="outcome_rule_list"),
+    *(
+        path(f"{place}/outcome-rule/", api_outcome_rules.OutcomeRuleDetail.as_view(), name=f"{scope}_outcome_rule")
+        for scope, place in (("server", _SERVER), ("dag", _DAG), ("dag_task", f"{_DAG}/tasks/<str:task_id>"))
+    ),
 ]

@@ -82,7 +82,7 @@ def patterns(mapped_task: MappedTask, *, runs: int = 10) -> Patterns:
     failing = Instance.objects.filter(mapped_task=mapped_task, outcome__in=sorted(FAILED)).order_by("map_index")
     rows = list(failing.values_list("map_index", "label", "label_folded")[:MOST_FAILURES])
     left_out = failing.count() - len(rows) if len(rows) == MOST_FAILURES else 0
-    earlier = list(_before(mapped_task).values_list("pk", flat=True)[:runs])
+    earlier = list(tasks_before(mapped_task).values_list("pk", flat=True)[:runs])
     named = sorted({folded for _index, _label, folded in rows if folded})
     unnamed = [index for index, label, _folded in rows if not label]
     stories = _stories(_told(named, unnamed, earlier), earlier)
@@ -91,6 +91,13 @@ def patterns(mapped_task: MappedTask, *, runs: int = 10) -> Patterns:
         members[pattern_of(stories.get(_key(index, label), []))].append(index)
     groups = [PatternGroup(pattern, IndexExpression.of(found)) for pattern, found in members.items() if found]
     return Patterns(groups, len(earlier), left_out)
+
+
+def tasks_before(mapped_task: MappedTask) -> QuerySet[MappedTask]:
+    """The task in the runs before this one that Airflow still has, newest first."""
+    run: DagRun = mapped_task.run
+    earlier = Q(run__run_after__lt=run.run_after) | Q(run__run_after=run.run_after, run__pk__lt=run.pk)
+    return _in_all_runs(mapped_task).filter(earlier if run.run_after else Q(run__pk__lt=run.pk))
 
 
 def _stories(told: Iterable[tuple[UUID, int, str, str]], tasks: Sequence[UUID]) -> dict[Key, list[bool]]:
@@ -125,9 +132,3 @@ def _in_all_runs(mapped_task: MappedTask) -> QuerySet[MappedTask]:
     dag_pk = mapped_task.run.dag_id
     tasks = MappedTask.objects.filter(task_id=mapped_task.task_id, run__dag=dag_pk, run__deleted_at=None)
     return tasks.select_related("run__dag__server").order_by("-run__run_after", "-run__pk")
-
-
-def _before(mapped_task: MappedTask) -> QuerySet[MappedTask]:
-    run: DagRun = mapped_task.run
-    earlier = Q(run__run_after__lt=run.run_after) | Q(run__run_after=run.run_after, run__pk__lt=run.pk)
-    return _in_all_runs(mapped_task).filter(earlier if run.run_after else Q(run__pk__lt=run.pk))

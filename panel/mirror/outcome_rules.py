@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 from uuid import UUID
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from panel.domain.outcome_rules import DEFAULT_RULE, Rule
 from panel.mirror.models import Dag, MappedTask, OutcomeRule
@@ -55,6 +55,18 @@ def rules_for(mapped_task: MappedTask) -> list[RuleInPlace]:
         server=dag.server_id,
     )
     return in_place(rows)
+
+
+def rule_set_for(server: Server, dag_id: str, task_id: str) -> OutcomeRule | None:
+    """The row for exactly this place."""
+    rows = OutcomeRule.objects.select_related("server")
+    return rows.filter(server=server, dag_id=findable(dag_id), task_id=findable(task_id)).first()
+
+
+def rules_matching(names: Mapping[str, str]) -> QuerySet[OutcomeRule]:
+    """Rules by exact names: any of ``server`` (slug), ``dag_id``, ``task_id``."""
+    wanted = {"server__slug" if name == "server" else name: findable(value) for name, value in names.items()}
+    return OutcomeRule.objects.select_related("server").filter(**wanted)
 
 
 def in_place(rows: Iterable[OutcomeRule]) -> list[RuleInPlace]:
@@ -105,3 +117,9 @@ def stale_tasks(server: Server, *, most: int) -> list[UUID]:
 def _holding(revisions: dict[tuple[str, str], str], dag_id: str, task_id: str) -> str:
     places = ((dag_id, task_id), (dag_id, ""), ("", ""))
     return next((revisions[place] for place in places if place in revisions), DEFAULT_RULE.revision)
+
+
+def place_of(mapped_task: MappedTask, scope: Scope) -> tuple[str, str]:
+    """``dag_id`` and ``task_id`` of the row of a rule for this scope."""
+    dag_id = mapped_task.run.dag.dag_id
+    return {Scope.TASK: (dag_id, mapped_task.task_id), Scope.DAG: (dag_id, "")}.get(scope, ("", ""))

@@ -1,7 +1,7 @@
 from django.urls import path
 
 import panel.ui.converters  # noqa: F401 - registers airflow_id
-from panel.mirror import views, views_index_map, views_instance, views_mapped_task, views_metrics
+from panel.mirror import views, views_index_map, views_instance, views_mapped_task, views_metrics, views_outcome_rule
 
 app_name = "mirror"
 
@@ -22,6 +22,10 @@ urlpatterns = [
     path(f"{_TASK}index-map/table/", views_index_map.index_map_table, name="index_map_table"),
     path(f"{_TASK}metrics/", views_metrics.task_metrics, name="task_metrics"),
     path(f"{_TASK}patterns/", views_metrics.task_patterns, name="task_patterns"),
+    path(f"{_TASK}result-fields/", views_metrics.task_result_fields, name="task_result_fields"),
+    path(f"{_TASK}outcome-rule/", views_outcome_rule.outcome_rule, name="outcome_rule"),
+    path(f"{_TASK}outcome-rule/save/", views_outcome_rule.outcome_rule_save, name="outcome_rule_save"),
+    path(f"{_TASK}outcome-rule/remove/", views_outcome_rule.outcome_rule_remove, name="outcome_rule_remove"),
     path(_INSTANCE, views_instance.instance_detail, name="instance_detail"),
     path(f"{_INSTANCE}history/", views_metrics.task_history, name="task_history"),
     path(f"{_INSTANCE}tries/", views_instance.instance_tries, name="instance_tries"),

@@ -1,4 +1,4 @@
-"""What the mapped-task page shows on demand: metrics with plots and trend, and what earlier runs say of its failures.
+"""What the mapped-task page shows on demand: metrics with plots and trend, numbers in results, patterns of failures.
 
 htmx gets the section alone, for a disclosure of the page; without JavaScript its link leads to a page of its own.
 """
@@ -13,7 +13,7 @@ from django.views.decorators.http import require_GET
 
 from panel.access.actions import Action
 from panel.access.decorators import requires
-from panel.mirror import boards, histories, metrics_page, selectors
+from panel.mirror import boards, histories, metrics_page, result_fields, selectors
 from panel.mirror.live_pages import find_or_fetch_mapped_task, mirrored
 from panel.mirror.models import MappedTask
 
@@ -40,6 +40,15 @@ def task_patterns(request: HttpRequest, slug: str, dag_id: str, run_id: str, tas
     task = find_or_fetch_mapped_task(slug, dag_id, run_id, task_id)
     found = {"patterns": histories.patterns(task), "longest_query": LONGEST_QUERY}
     return _section(request, task, "patterns", found)
+
+
+@requires(Action.VIEW)
+@require_GET
+@mirrored
+def task_result_fields(request: HttpRequest, slug: str, dag_id: str, run_id: str, task_id: str) -> HttpResponse:
+    """The numbers in the results: added up, and beside earlier runs."""
+    task = find_or_fetch_mapped_task(slug, dag_id, run_id, task_id)
+    return _section(request, task, "result_fields", {"fields": result_fields.field_lines(task)})
 
 
 @requires(Action.VIEW)

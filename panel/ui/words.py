@@ -91,6 +91,27 @@ def grouped_words(number: float | None) -> str:
     return NOTHING if number is None else number_format(number, use_l10n=True, force_grouping=True)
 
 
+def amount_words(number: float | None) -> str:
+    """A sum or an average: ``1,203,331``, ``1,203.5``, ``0.0417``, ``1.5e+20``; a dash for nothing."""
+    if number is None:
+        return NOTHING
+    if number == int(number) and abs(number) < 1e15:
+        return grouped_words(int(number))
+    if not 1e-4 <= abs(number) < 1e15:
+        return f"{number:.3g}"
+    digits = 1 if abs(number) >= 100 else 2 if abs(number) >= 1 else 4
+    return number_format(round(number, digits), use_l10n=True, force_grouping=True)
+
+
+def change_words(rate: float) -> str:
+    """By how much more or less: ``+0.4%``, ``−12%``, ``±0%``."""
+    share = abs(rate) * 100
+    if share < 0.05:
+        return "±0%"
+    number = number_format(round(share, 1 if share < 10 else 0), 1 if share < 10 else 0, force_grouping=True)
+    return f"{'+' if rate > 0 else '−'}{number}%"
+
+
 def percent_words(rate: float | None) -> str:
     """A share from 0 to 1 as ``3.8%``; never ``0%`` or ``100%`` unless it is exactly that."""
     if rate is None:

@@ -27,7 +27,17 @@ SAMPLES: dict[str, Any] = {
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 IDS = {str(sample) for sample in SAMPLES.values()} | {"nothing"}
 MORE_THAN_LOOKING = {
-    "view": {"POST /api/v1/mapped-tasks/sync/"},  # reads from Airflow what it shows
+    "view": {
+        "POST /api/v1/mapped-tasks/sync/",  # reads from Airflow what it shows
+        "POST /api/v1/mapped-tasks/ID/outcome-rule/try-out/",  # writes nothing
+    },
+    "set_rules": {
+        *(f"{method} /api/v1/servers/ID/outcome-rule/" for method in ("PUT", "DELETE")),
+        *(f"{method} /api/v1/servers/ID/dags/ID/outcome-rule/" for method in ("PUT", "DELETE")),
+        *(f"{method} /api/v1/servers/ID/dags/ID/tasks/ID/outcome-rule/" for method in ("PUT", "DELETE")),
+        "page /servers/ID/dags/ID/runs/ID/tasks/ID/outcome-rule/save/",
+        "page /servers/ID/dags/ID/runs/ID/tasks/ID/outcome-rule/remove/",
+    },
     "retry": {
         "POST /api/v1/retry-jobs/",
         "POST /api/v1/retry-jobs/preview/",

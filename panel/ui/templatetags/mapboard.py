@@ -90,6 +90,16 @@ def grouped(number: float | None) -> str:
 
 
 @register.filter
+def amount(number: float | None) -> str:
+    return words.amount_words(number)
+
+
+@register.filter
+def change(rate: float) -> str:
+    return words.change_words(rate)
+
+
+@register.filter
 def percent(rate: float | None) -> str:
     return words.percent_words(rate)
 
