@@ -28,6 +28,7 @@ from panel.airflow.errors import (
     Unreachable,
     Unsupported,
 )
+from panel.airflow.logs import LoggedError
 from panel.airflow.models import (
     Dag,
     DagDetails,
@@ -68,6 +69,7 @@ __all__ = [
     "Invalid",
     "Log",
     "LogEntry",
+    "LoggedError",
     "LogFrame",
     "MappedResult",
     "MemoryTokens",

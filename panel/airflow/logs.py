@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
 import msgspec
 
 from panel.airflow.addresses import API, path
-from panel.airflow.models import Log, LogEntry
+from panel.airflow.models import ErrorDetail, Log, LogEntry
 from panel.airflow.transport import Params, Transport, decoded
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedError:
+    """Why a try failed, as its log tells. ``frame`` is the innermost one, ``file:line in function``; ``causes`` are the
+    exceptions behind it, the nearest first. Without details only the ``message`` of a log line is known."""
+
+    error_type: str
+    message: str
+    frame: str = ""
+    causes: tuple[LoggedError, ...] = ()
+
 
 ERROR_PAGES = 5
 ERROR_BYTES = 2 * 1024 * 1024
@@ -43,14 +58,14 @@ class LogsNamespace:
 
     def last_error(
         self, dag_id: str, run_id: str, task_id: str, try_number: int, map_index: int = -1
-    ) -> tuple[str, str] | None:
-        """Why this try failed, as (type, message) of the last exception that was logged with details.
+    ) -> LoggedError | None:
+        """Why this try failed: the last exception that was logged with details, with its causes.
 
-        Else ``("", event)`` of the last entry of level error; ``None`` when there is neither (a killed process leaves
-        none). Reads at most 5 pages and 2 MB, and raises BadPayload for a log above that.
+        Else the last entry of level error; ``None`` when there is neither (a killed process leaves none). Reads at most
+        5 pages and 2 MB, and raises BadPayload for a log above that.
         """
         address = _address(dag_id, run_id, task_id, try_number)
-        found: tuple[str, str] | None = None
+        found: LoggedError | None = None
         detailed = False
         token: str | None = None
         left = ERROR_BYTES
@@ -58,9 +73,9 @@ class LogsNamespace:
             log, size = self._page(address, map_index, token, max_bytes=left)
             for entry in log.content:
                 if entry.error_detail:
-                    found, detailed = (entry.error_detail[0].exc_type, entry.error_detail[0].exc_value), True
+                    found, detailed = _error(entry.error_detail), True
                 elif not detailed and (entry.level or "").lower() in _ERROR_LEVELS:
-                    found = ("", entry.event)
+                    found = LoggedError("", entry.event)
             left -= size
             if log.continuation_token is None or log.continuation_token == token or left <= 0:
                 break
@@ -73,6 +88,19 @@ class LogsNamespace:
         raw = decoded(answer, _RawLog)
         entries = [_entry(line) for line in raw.content]
         return Log(content=entries, continuation_token=raw.continuation_token), len(answer.body)
+
+
+def _error(details: Sequence[ErrorDetail]) -> LoggedError:
+    raised, *causes = [LoggedError(one.exc_type, one.exc_value, _frame(one)) for one in details]
+    return replace(raised, causes=tuple(causes))
+
+
+def _frame(detail: ErrorDetail) -> str:
+    if not detail.frames:
+        return ""
+    frame = detail.frames[-1]
+    line = "" if frame.lineno is None else f":{frame.lineno}"
+    return f"{frame.filename}{line} in {frame.name}"
 
 
 def _entry(raw: msgspec.Raw) -> LogEntry:

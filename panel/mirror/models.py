@@ -134,7 +134,9 @@ class MappedTask(Synced):
 
     ``result_fields`` are the numeric fields found in results, each in one of the ``number_…`` columns of the
     instances: ``[{"name", "slot", "count", "sum", "avg", "min", "max"}]``; a field keeps its slot. ``plots`` is what
-    the plots of the page are drawn from. ``unread_errors`` counts failures whose error is not read.
+    the plots of the page are drawn from. ``unread_errors`` counts failures whose error is not read,
+    ``external_results`` results held outside Airflow's database; the ``…_requested_at`` say that somebody asked for
+    all of them.
     ``results_reader`` is how results are read at present ("plugin", "wait", "single" or ""). ``rule_revision`` names
     the outcome rule by which the stored outcomes were derived.
     """
@@ -153,6 +155,9 @@ class MappedTask(Synced):
     rule_revision = models.CharField(max_length=16, blank=True)
     unread_results = models.PositiveIntegerField(default=0)
     unread_errors = models.PositiveIntegerField(default=0)
+    external_results = models.PositiveIntegerField(default=0)
+    errors_requested_at = models.DateTimeField(null=True)
+    resolution_requested_at = models.DateTimeField(null=True)
     unexpanded_state = models.CharField(max_length=30, blank=True)
     version = models.PositiveBigIntegerField(default=0)
     changed_at = models.DateTimeField(null=True)

@@ -16,6 +16,7 @@ from panel.airflow import NotFound
 from panel.domain import states
 from panel.mirror.claims import ClaimLost, bring_forward, claim, take_due
 from panel.mirror.models import Dag, DagRun, MappedTask
+from panel.mirror.read_requests import REQUESTED
 from panel.mirror.selectors import findable
 from panel.mirror.sync.dags import fetch_dag
 from panel.mirror.sync.mapped_tasks import sync_claimed
@@ -125,9 +126,15 @@ def sync_mapped_task(*, mapped_task_id: UUID | str, full: bool = False) -> bool:
         done = sync_claimed(held, full=full)
     except ClaimLost:
         return False
-    if done and held.row.pk is not None and held.row.due_at is not None and held.row.due_at <= timezone.now():
+    if done and held.row.pk is not None and _is_due(held.row):
         wake("mirror.sync_mapped_task", str(mapped_task_id), 0)  # the budget of this pass is spent
     return done
+
+
+def _is_due(mapped_task: MappedTask) -> bool:
+    """Whether the next pass follows at once: there is more to read, or somebody asked for it during this one."""
+    asked = bring_forward(MappedTask.objects.filter(REQUESTED, pk=mapped_task.pk), timezone.now())
+    return bool(asked) or (mapped_task.due_at is not None and mapped_task.due_at <= timezone.now())
 
 
 def sync_server(*, server_id: int) -> None:

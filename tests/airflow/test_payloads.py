@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from panel.airflow import Capabilities
+from tests.logged_errors import told
 
 PAYLOADS = Path(__file__).parents[1] / "payloads"
 VERSIONS = sorted(folder.name for folder in PAYLOADS.iterdir() if folder.is_dir())
@@ -113,4 +114,4 @@ def test_xcoms(recorded):
 
 
 def test_the_error_in_a_log(recorded):
-    assert recorded("log").logs.last_error(*RUN, "work", 1, 2) == ("ValueError", "item 2 never works")
+    assert told(recorded("log").logs.last_error(*RUN, "work", 1, 2)) == ("ValueError", "item 2 never works")

@@ -6,6 +6,7 @@ import pytest
 
 from panel.airflow import BadPayload, Forbidden, Invalid, LogEntry, NotFound
 from tests.fakes.airflow import KeepRunning
+from tests.logged_errors import told
 
 
 def test_a_value(airflow, etl):
@@ -105,7 +106,7 @@ def test_a_task_may_log_anything(airflow, etl):
     etl.set_log("etl", "r1", "work", 1, 1, entries)
     events = [entry.event for entry in airflow.logs.read("etl", "r1", "work", 1, 1).content][2:]
     assert events == ["mine", "{'a': 1}", "", "7", "None", "kept", "Task failed"]
-    assert airflow.logs.last_error("etl", "r1", "work", 1, 1) == ("KeyError", "x")
+    assert told(airflow.logs.last_error("etl", "r1", "work", 1, 1)) == ("KeyError", "x")
 
 
 def test_a_log_of_bare_lines(airflow, etl):
@@ -129,7 +130,7 @@ def test_a_log_of_bare_lines(airflow, etl):
 def test_the_last_error(airflow, etl, lines, expected, page_size):
     etl.log_page_size = page_size
     etl.set_log("etl", "r1", "work", 1, 1, lines)
-    assert airflow.logs.last_error("etl", "r1", "work", 1, 1) == expected
+    assert told(airflow.logs.last_error("etl", "r1", "work", 1, 1)) == expected
 
 
 def test_the_last_error_reads_five_pages_at_most(airflow, etl):

@@ -5,14 +5,15 @@ from __future__ import annotations
 import pytest
 
 from panel.airflow import Invalid, NotFound
+from tests.logged_errors import told
 
 DAG = "contract_mapped"
 
 
 def test_the_error_of_a_failed_instance(site, mapped):
     client = site.client()
-    assert client.logs.last_error(DAG, mapped, "work", 1, 1) == ("RuntimeError", "item 1 crashed")
-    assert client.logs.last_error(DAG, mapped, "work", 1, 2) == ("ValueError", "item 2 never works")
+    assert told(client.logs.last_error(DAG, mapped, "work", 1, 1)) == ("RuntimeError", "item 1 crashed")
+    assert told(client.logs.last_error(DAG, mapped, "work", 1, 2)) == ("ValueError", "item 2 never works")
     assert client.logs.last_error(DAG, mapped, "work", 1, 0) is None
     assert client.logs.last_error(DAG, mapped, "summary", 1) is None
 
@@ -59,7 +60,7 @@ def test_the_log_of_an_old_try_stays(site, own_mapped):
     client = site.client()
     client.instances.clear(DAG, own_mapped, [("work", 1)], dry_run=False)
     site.finished(DAG, own_mapped)
-    assert client.logs.last_error(DAG, own_mapped, "work", 1, 1) == ("RuntimeError", "item 1 crashed")
+    assert told(client.logs.last_error(DAG, own_mapped, "work", 1, 1)) == ("RuntimeError", "item 1 crashed")
     assert client.logs.last_error(DAG, own_mapped, "work", 2, 1) is None
 
 

@@ -14,6 +14,7 @@ import pytest
 
 from panel.airflow import Airflow, BadPayload, Password, TimedOut, Unreachable
 from tests.fakes.airflow import RemoteFake, Task
+from tests.logged_errors import told
 
 pytestmark = pytest.mark.enable_socket
 
@@ -58,7 +59,7 @@ def test_the_stage_is_what_the_client_sees(remote, airflow):
     assert {row.map_index: row.state for row in airflow.instances.bulk("etl", "r1", ["work"])} == remote.states(
         "etl", "r1", "work"
     )
-    assert airflow.logs.last_error("etl", "r1", "work", 1, 3) == ("KeyError", "x")
+    assert told(airflow.logs.last_error("etl", "r1", "work", 1, 3)) == ("KeyError", "x")
 
 
 def test_a_try_that_goes_otherwise_the_second_time(remote, airflow):

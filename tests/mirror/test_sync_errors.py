@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from panel.mirror.error_groups import error_groups
-from panel.mirror.models import Instance, MappedTask
+from panel.mirror.models import Instance, MappedTask, TryError
+from panel.mirror.read_requests import request_errors
 from panel.mirror.sync import errors
+from tests.mirror.interruptions import StopsAfter
 
 pytestmark = pytest.mark.django_db
 
@@ -54,17 +56,101 @@ def test_a_try_that_will_be_repeated_shows_its_error_but_is_no_failure_yet(etl, 
     assert (task.counts, error_groups(task)) == ({"retrying": 1}, [])
 
 
-def test_a_pass_reads_the_newest_and_the_next_goes_on(etl, mapped, sync, worker, monkeypatch):
-    monkeypatch.setattr(errors, "CALLS_A_PASS", 3)
-    task = mapped(5)
-    for index in range(5):
-        etl.finish("etl", "r1", "work", index, error=("ValueError", f"boom {index}"))
+def failed_tasks(etl, mapped, count: int, **more):
+    task = mapped(count)
+    for index in range(count):
+        etl.finish("etl", "r1", "work", index, error=("ValueError", f"boom {index}"), **more)
+    return task
+
+
+def told_indices(task: MappedTask) -> list[int]:
+    return [index for index, (_type, message) in enumerate(texts(task)) if message]
+
+
+def test_of_many_errors_a_sample_is_read_the_newest_and_some_of_everywhere(etl, mapped, sync, worker, monkeypatch):
+    monkeypatch.setattr(errors, "SAMPLE", 9)
+    monkeypatch.setattr(errors, "BEYOND_SAMPLE", 2)
+    task = sync(failed_tasks(etl, mapped, 60))
+    assert told_indices(task) == [0, 9, 19, 28, 38, 47, 57, 58, 59]
+    assert (task.unread_errors, log_reads(etl), task.complete) == (51, 9, True)
+    assert sum(group.count for group in error_groups(task)) == 9  # what is not read is in no group
     task = sync(task)
-    assert [message for _, message in texts(task)] == ["", "", "boom 2", "boom 3", "boom 4"]
-    assert task.complete  # state and results are
+    assert (task.unread_errors, log_reads(etl)) == (49, 11)  # later passes add little
     worker.work()
-    assert [message for _, message in texts(task)] == [f"boom {index}" for index in range(5)]
-    assert log_reads(etl) == 5
+    assert log_reads(etl) == 11  # and do not go on by themselves
+
+
+def test_the_rest_is_read_when_somebody_asks(etl, mapped, sync, worker, monkeypatch):
+    monkeypatch.setattr(errors, "SAMPLE", 10)
+    monkeypatch.setattr(errors, "CALLS_A_PASS", 20)
+    task = sync(failed_tasks(etl, mapped, 60))
+    assert task.unread_errors == 50
+    assert request_errors(mapped_task=task)
+    worker.work()
+    task.refresh_from_db()
+    assert (task.unread_errors, task.errors_requested_at) == (0, None)
+    assert [message for _, message in texts(task)] == [f"boom {index}" for index in range(60)]
+    assert log_reads(etl) == 60  # each once
+    assert not request_errors(mapped_task=task)  # nothing is left to ask for
+
+
+def test_errors_asked_for_while_a_pass_is_under_way_are_read_after_it(etl, mapped, sync, worker, monkeypatch):
+    monkeypatch.setattr(errors, "SAMPLE", 10)
+    task = failed_tasks(etl, mapped, 30)
+    etl.finish_run("etl", "r1", "failed")
+    MappedTask.objects.filter(pk=task.pk).update(unread_errors=30)
+    keep = errors._store
+
+    def ask_meanwhile(*arguments):
+        request_errors(mapped_task=task)
+        keep(*arguments)
+
+    monkeypatch.setattr(errors, "_store", ask_meanwhile)
+    sync(task)
+    worker.work()
+    task.refresh_from_db()
+    assert task.unread_errors == 0
+
+
+def test_a_pass_that_is_stopped_keeps_what_it_stored_and_asks_nothing_twice(etl, mapped, sync, monkeypatch):
+    monkeypatch.setattr(errors, "STORE_EVERY", 10)
+    task = failed_tasks(etl, mapped, 40)
+    etl._faults.append(StopsAfter(path="/logs/", reads=25))
+    with pytest.raises(KeyboardInterrupt):
+        sync(task)
+    MappedTask.objects.filter(pk=task.pk).update(claimed_until=None)
+    stored = len(told_indices(task))
+    assert 10 <= stored < 40
+    etl._faults.clear()
+    etl.forget_requests()
+    assert len(told_indices(sync(task))) == 40
+    assert log_reads(etl) == 40 - stored
+
+
+def test_an_error_keeps_its_frame_and_its_causes(etl, mapped, sync):
+    task = mapped(1)
+    chain = [("RuntimeError", "row 7"), ("KeyError", "'id'")]
+    etl.finish("etl", "r1", "work", 0, error=chain)
+    sync(task)
+    row = Instance.objects.get(mapped_task=task)
+    error = TryError.objects.get(mapped_task=task)
+    assert (error.map_index, error.try_number, error.error_type, error.message) == (0, 1, "RuntimeError", "row 7")
+    assert error.frame == row.error_frame
+    assert " in work" in error.frame
+    assert [(cause["type"], cause["message"]) for cause in error.causes] == [("KeyError", "'id'")]
+
+
+def test_the_error_of_an_earlier_try_is_read_and_kept(etl, mapped, sync, airflow):
+    task = mapped(1)
+    etl.finish("etl", "r1", "work", 0, error=("ValueError", "first"))
+    airflow.instances.clear("etl", "r1", [("work", 0)], dry_run=False)
+    etl.finish("etl", "r1", "work", 0, error=("ValueError", "second"))
+    sync(task)
+    row = Instance.objects.select_related("mapped_task__run__dag").get(mapped_task=task)
+    error = errors.read_try_error(airflow, row, 1)
+    assert error is not None
+    assert set(TryError.objects.values_list("try_number", "message")) == {(1, "first"), (2, "second")}
+    assert errors.read_try_error(airflow, row, 7) is None
 
 
 def test_a_log_without_an_error_is_not_asked_for_again(etl, mapped, sync):

@@ -18,6 +18,7 @@ LABEL_LENGTH: Final = 250
 NOTE_LENGTH: Final = 2_000
 TYPE_LENGTH: Final = 200
 MESSAGE_LENGTH: Final = 4_000
+FRAME_LENGTH: Final = 300
 
 FIELDS: Final = [
     field.name
@@ -111,9 +112,10 @@ def put_verdict(instance: Instance, verdict: Verdict) -> None:
         instance.error_group = group_id(verdict.outcome.value, "", instance.error_message)
 
 
-def put_error(instance: Instance, error_type: str, message: str) -> None:
-    """The log of the current try was read; both empty when it tells nothing."""
+def put_error(instance: Instance, error_type: str, message: str, frame: str = "") -> None:
+    """The log of the current try was read; all empty when it tells nothing."""
     instance.error_try = instance.try_number
+    instance.error_frame = plain(frame[-FRAME_LENGTH:])
     _put_error_text(instance, error_type, message)
     _group_error(instance)
 
