@@ -28,7 +28,6 @@ from panel.airflow.errors import (
     Unreachable,
     Unsupported,
 )
-from panel.airflow.logs import LoggedError
 from panel.airflow.models import (
     Dag,
     DagDetails,
@@ -43,6 +42,7 @@ from panel.airflow.models import (
     Param,
     Task,
     TaskInstance,
+    TaskInstanceDetails,
     Try,
     Version,
     XCom,
@@ -69,7 +69,6 @@ __all__ = [
     "Invalid",
     "Log",
     "LogEntry",
-    "LoggedError",
     "LogFrame",
     "MappedResult",
     "MemoryTokens",
@@ -84,6 +83,7 @@ __all__ = [
     "Slots",
     "Task",
     "TaskInstance",
+    "TaskInstanceDetails",
     "TimedOut",
     "TokenStore",
     "Try",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from datetime import timedelta
 from types import TracebackType
 from typing import Final, Self
 
@@ -95,6 +96,12 @@ class Airflow:
     def learned_capabilities(self) -> Capabilities | None:
         """What is known of them by now, without asking: for a caller who keeps them for the next client."""
         return self._capabilities
+
+    @property
+    def clock_ahead(self) -> timedelta:
+        """How far the server's clock is ahead of ours, by the ``Date`` of its last answer: to a second or so, and zero
+        while none came."""
+        return self._transport.clock_ahead
 
     def version(self) -> Version:
         """``GET /api/v2/version``, without login. Raises Unsupported for Airflow 2."""

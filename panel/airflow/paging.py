@@ -6,7 +6,7 @@ nothing and every step goes by what really came. A row that a moving list shows 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from typing import Any, Final, Generic, TypeVar
 
 import msgspec
@@ -49,24 +49,15 @@ def by_offset(
     return _collected(read, key, most, until)
 
 
-def by_cursor(
-    transport: Transport,
-    path: str,
-    page: type[Page[Row]],
-    params: Params = (),
-    *,
-    key: Callable[[Row], Hashable],
-) -> list[Row]:
+def cursor_pages(transport: Transport, path: str, page: type[Page[Row]], params: Params = ()) -> Iterator[list[Row]]:
     """GET with ``cursor`` (3.2.2+), which neither misses nor repeats a row when others come or go meanwhile."""
-    rows: dict[Hashable, Row] = {}
     cursor: str | None = ""
     seen = set()
     while cursor is not None and cursor not in seen:
         seen.add(cursor)
         answer = transport.read(path, page, [*params, ("limit", PAGE), ("cursor", cursor)])
-        rows |= {key(row): row for row in answer.rows}
+        yield answer.rows
         cursor = answer.next_cursor
-    return list(rows.values())
 
 
 def by_post(

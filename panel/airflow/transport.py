@@ -11,8 +11,10 @@ import ssl
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any, Final, Literal, TypeVar
@@ -100,6 +102,7 @@ class Transport:
         self._slots = slots
         self._in_flight = threading.BoundedSemaphore(limits.max_in_flight)
         self.session = session
+        self.clock_ahead = timedelta()
 
     def __repr__(self) -> str:
         return f"<Transport {self._base_url}>"
@@ -195,6 +198,7 @@ class Transport:
         with self._slot(), self._no_httpx_errors():
             deadline = time.monotonic() + self._limits.timeout_seconds * WHOLE_ANSWER_TIMEOUTS
             response = self._http.send(request, stream=True)
+            self._note_clock(response.headers.get("Date", ""))
             try:
                 if response.status_code >= 300:
                     max_bytes = min(max_bytes, ERROR_BODY_BYTES)
@@ -209,6 +213,10 @@ class Transport:
             headers.get("Retry-After", ""),
             headers.get("Location", ""),
         )
+
+    def _note_clock(self, date: str) -> None:
+        with suppress(ValueError, TypeError, OverflowError):  # a Date that is none tells nothing
+            self.clock_ahead = parsedate_to_datetime(date) - datetime.now(UTC)
 
     def _body(self, response: httpx.Response, max_bytes: int, first_line: bool, deadline: float) -> bytes:
         """The decoded body, counted while it comes in, so that a huge or endless one costs only the cap."""

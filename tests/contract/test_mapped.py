@@ -116,8 +116,8 @@ def test_an_unknown_run_or_task(site, mapped):
     client = site.client()
     long_ago = datetime(2020, 1, 1, tzinfo=UTC)
     with pytest.raises(NotFound, match=r"DagRun with dag_id: .* was not found"):
-        client.instances.changed_since(DAG, "nope", "work", long_ago)
-    assert client.instances.changed_since(DAG, mapped, "nope", long_ago) == []
+        list(client.instances.changed_since(DAG, "nope", "work", long_ago))
+    assert list(client.instances.changed_since(DAG, mapped, "nope", long_ago)) == []
     assert client.instances.bulk(DAG, "nope") == []
     assert client.instances.bulk("nope", mapped) == []
 
@@ -130,7 +130,7 @@ def test_what_changed_since(site, own_mapped):
     ]
     later = max(row.end_date for row in client.instances.bulk(DAG, own_mapped)) + timedelta(seconds=0.5)
     site.until(lambda: None, lambda _: datetime.now(UTC) > later)
-    assert client.instances.changed_since(DAG, own_mapped, "work", later) == []
+    assert list(client.instances.changed_since(DAG, own_mapped, "work", later)) == []
     client.instances.clear(DAG, own_mapped, [("work", 3)], dry_run=False, reset_dag_runs=False)
     assert [row.map_index for row in client.instances.changed_since(DAG, own_mapped, "work", later)] == [3]
     client.instances.set_note(DAG, own_mapped, "work", 5, "a note is no change")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from datetime import datetime
+from typing import Any, Final, NamedTuple
 
 from panel.airflow import TaskInstance
 from panel.domain import states
@@ -43,43 +44,61 @@ HAS_ERROR: Final = frozenset({states.FAILED, "up_for_retry"})
 """States whose current try left an error in its log."""
 
 
-def instance_from(row: TaskInstance, mapped_task: MappedTask, known: Instance | None) -> Instance:
-    """The instance as it is now: what Airflow says, and of the known one only what belongs to the same try.
+class Listed(NamedTuple):
+    """The columns that Airflow's lists tell, as they are stored: rows that agree in them have not changed.
 
-    Airflow keeps the old try's times and XCom until a cleared instance starts again (AIRFLOW.md §4, §5); an instance
-    that has not started shows neither.
+    Airflow keeps the old try's times until a cleared instance starts again (AIRFLOW.md §5); an instance that has not
+    started shows none.
     """
+
+    map_index: int
+    ti_id: str
+    label: str
+    state: str
+    try_number: int
+    max_tries: int
+    scheduled_at: datetime | None
+    queued_at: datetime | None
+    start_date: datetime | None
+    end_date: datetime | None
+    duration: float | None
+    note: str
+
+
+def listed(row: TaskInstance) -> Listed:
     state = row.state or ""
     started, ended = state in _STARTED, state in _ENDED
-    label = _label(row)
-    fresh = Instance(
-        mapped_task=mapped_task,
-        map_index=row.map_index,
-        ti_id=plain(row.id, 40),
-        label=label,
-        label_folded=label.casefold()[:LABEL_LENGTH] or None,
-        state=plain(state, 30),
-        try_number=max(0, row.try_number),
-        max_tries=max(0, row.max_tries),
-        scheduled_at=row.scheduled_when,
-        queued_at=row.queued_when,
-        start_date=row.start_date if started else None,
-        end_date=row.end_date if ended else None,
-        duration=row.duration if ended else None,
-        note=plain(row.note, NOTE_LENGTH),
+    return Listed(
+        row.map_index,
+        plain(row.id, 40),
+        _label(row),
+        plain(state, 30),
+        max(0, row.try_number),
+        max(0, row.max_tries),
+        row.scheduled_when,
+        row.queued_when,
+        row.start_date if started else None,
+        row.end_date if ended else None,
+        row.duration if ended else None,
+        plain(row.note, NOTE_LENGTH),
     )
-    same_try = known is not None and (known.ti_id, known.try_number) == (fresh.ti_id, fresh.try_number)
-    if state == states.SUCCESS:
+
+
+def instance_from(row: Listed, mapped_task: MappedTask, known: Instance | None) -> Instance:
+    """The instance as it is now: what Airflow says, and of the known one only what belongs to the same try.
+
+    A result outlives a clear as well, until the instance starts again (AIRFLOW.md §4).
+    """
+    fresh = Instance(mapped_task_id=mapped_task.pk, **row._asdict())
+    fresh.label_folded = row.label.casefold()[:LABEL_LENGTH] or None
+    same_try = known is not None and (known.ti_id, known.try_number) == (row.ti_id, row.try_number)
+    if row.state == states.SUCCESS:
         fresh.result_state = ResultState.UNREAD.value
     if known is not None and same_try:
         _keep(fresh, known)
     if fresh.result_state in {ResultState.NONE.value, ResultState.UNREAD.value}:
-        fresh.outcome = derive(row.state, ResultState(fresh.result_state)).outcome.value
+        fresh.outcome = derive(row.state or None, ResultState(fresh.result_state)).outcome.value
     return fresh
-
-
-def differs(known: Instance, fresh: Instance) -> bool:
-    return any(getattr(known, name) != getattr(fresh, name) for name in FIELDS)
 
 
 def put_result(instance: Instance, value: Any, preview_bytes: int, rule: Rule = DEFAULT_RULE) -> None:

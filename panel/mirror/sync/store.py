@@ -13,7 +13,8 @@ from panel.mirror.models import Instance, InstanceResult, MappedTask, TryError
 from panel.mirror.sync import rollups
 from panel.mirror.sync.bulk_writes import update_columns, upsert_results
 from panel.mirror.sync.rollups import result_fields
-from panel.mirror.sync.rows import FIELDS, VALUED
+from panel.mirror.sync.rows import VALUED
+from panel.mirror.sync.upserts import upsert_instances
 
 BATCH: Final = 1_000
 """Rows a statement; Django makes it smaller where the database takes fewer parameters."""
@@ -90,31 +91,13 @@ def _write_rows(mapped_task: MappedTask, changed: Sequence[Instance], columns: S
     if columns:
         update_columns(mapped_task, changed, [*columns, "version"])
     else:
-        _upsert(changed)
-
-
-def _upsert(changed: Sequence[Instance]) -> None:
-    """By (task, index): a clear gives a row of Airflow's another id. An upsert writes 10,000 rows in a second or two,
-    where bulk_update builds one CASE a row and column."""
-    rows = [instance if instance.pk is None else _without_pk(instance) for instance in changed]
-    Instance.objects.bulk_create(
-        rows,
-        batch_size=BATCH,
-        update_conflicts=True,
-        unique_fields=["mapped_task", "map_index"],
-        update_fields=[*FIELDS, "version"],
-    )
+        upsert_instances(changed)
 
 
 def _store_results(mapped_task: MappedTask, changed: Sequence[Instance]) -> None:
     """The values that were read, and none for an instance that has no result now."""
     upsert_results(mapped_task, changed)
     _delete(InstanceResult, mapped_task, [row.map_index for row in changed if row.result_state not in VALUED])
-
-
-def _without_pk(instance: Instance) -> Instance:
-    values = {name: getattr(instance, name) for name in [*FIELDS, "version"]}
-    return Instance(mapped_task_id=instance.mapped_task_id, map_index=instance.map_index, **values)
 
 
 def _drop(mapped_task: MappedTask, gone: Collection[int]) -> None:

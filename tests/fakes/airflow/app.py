@@ -17,6 +17,7 @@ import re
 import threading
 import time
 from collections.abc import Callable
+from email.utils import format_datetime
 from typing import Any
 
 import httpx
@@ -113,6 +114,7 @@ class FakeAirflow(Stage):
         request = Request.read(environ)
         if request.path.startswith(f"{self.prefix}/_stage/"):
             return self._staged(request).send(start_response, compressed=False)
+        start_response = self._dated(start_response)
         with self._counting:
             self.in_flight += 1
             self.peak_in_flight = max(self.peak_in_flight, self.in_flight)
@@ -142,6 +144,14 @@ class FakeAirflow(Stage):
             return lose_connection(environ)
         compressed = "gzip" in request.headers.get("accept-encoding", "")
         return answer.send(start_response, compressed=compressed)
+
+    def _dated(self, start_response: Callable[..., Any]) -> Callable[..., Any]:
+        """With the ``Date`` that every web server adds, by this Airflow's clock."""
+
+        def start(status: str, headers: list[tuple[str, str]], *more: Any) -> Any:
+            return start_response(status, [*headers, ("Date", format_datetime(self.clock.now(), usegmt=True))], *more)
+
+        return start
 
     def _carried_out(self, request: Request) -> Answer:
         with self._working:
