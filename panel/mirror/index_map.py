@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import count as naturals
 from typing import Any, Final
 
 from django.db.models import Count, F, Max
@@ -147,5 +146,7 @@ def _by_code(changed: Iterable[tuple[int, str]]) -> dict[str, str]:
 
 def _round_length(size: int) -> int:
     """1, 2, 5, 10, 20, …: the first that makes few enough ranges."""
-    lengths = (unit * 10**power for power in naturals() for unit in (1, 2, 5))
-    return next(length for length in lengths if length * RANGES >= size)
+    power = 1
+    while power * 5 * RANGES < size:
+        power *= 10
+    return next(unit * power for unit in (1, 2, 5) if unit * power * RANGES >= size)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.utils.cache import get_conditional_response
 from django.views.decorators.gzip import gzip_page
@@ -25,14 +25,15 @@ _KEEP: Final = "private, no-cache"
 @require_GET
 @gzip_page
 @mirrored
-def index_map(request: HttpRequest, slug: str, dag_id: str, run_id: str, task_id: str) -> HttpResponseBase:
+def index_map(request: HttpRequest, slug: str, dag_id: str, run_id: str, task_id: str) -> HttpResponse:
     """The map as JSON; with ``since`` only what changed, 204 when nothing did."""
     task = selectors.mapped_task(slug, dag_id, run_id, task_id)
     if since := request.GET.get("since", ""):
         news = maps.map_since(task, since)
         return HttpResponse(status=204) if news is None else JsonResponse(news, headers={"Cache-Control": _KEEP})
     etag = f'"{maps.version_of(task)}"'
-    answer = get_conditional_response(request, etag=etag) or JsonResponse(maps.whole_map(task))
+    held = get_conditional_response(request, etag=etag)
+    answer = HttpResponse(status=held.status_code) if held else JsonResponse(maps.whole_map(task))
     answer["Cache-Control"], answer["ETag"] = _KEEP, etag
     return answer
 
