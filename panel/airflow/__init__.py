@@ -28,6 +28,7 @@ from panel.airflow.errors import (
     Unreachable,
     Unsupported,
 )
+from panel.airflow.logs import LoggedError
 from panel.airflow.models import (
     Dag,
     DagDetails,
@@ -70,6 +71,7 @@ __all__ = [
     "Log",
     "LogEntry",
     "LogFrame",
+    "LoggedError",
     "MappedResult",
     "MemoryTokens",
     "NotFinished",
