@@ -66,7 +66,7 @@ class ShardLoad:
     ) -> dict[str, int]:
         """``{"rows_loaded", "rows_replaced", "batches"}``. Raises EmptyShard, psycopg2.Error."""
         rows = batches = 0
-        with closing(connect(source)) as reading, closing(connect(target)) as writing, writing:
+        with closing(connect(source)) as reading, closing(connect(target)) as writing:
             cursor = writing.cursor()
             cursor.execute(SQL("DELETE FROM {} WHERE shard = %s").format(self.target), [self.shard])
             replaced = cursor.rowcount
@@ -77,6 +77,8 @@ class ShardLoad:
                     cursor.execute("SELECT pg_terminate_backend(pg_backend_pid())")
             if not rows:
                 raise EmptyShard(f"{self.source_table} has no rows; what was loaded before stays")
+            # Not `with writing`: its rollback on a connection that broke would hide why it did. Closing rolls back too.
+            writing.commit()
         return {"rows_loaded": rows, "rows_replaced": replaced, "batches": batches}
 
     def _batches(self, reading: Any, *, empty: bool) -> Iterator[list[Row]]:
