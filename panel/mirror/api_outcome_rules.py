@@ -27,7 +27,7 @@ from panel.servers.selectors import server as find_server
 from panel.strict import StrictQuery, StrictSerializer
 
 
-@extend_schema_field({"type": ["string", "number", "boolean", "null"]})
+@extend_schema_field({"oneOf": [{"type": "string"}, {"type": "number"}, {"type": "boolean"}]})
 class FailingValue(serializers.Field[Any, Any, Any, Any]):
     """A string, number, truth value or null; kept as the text it is compared by."""
 

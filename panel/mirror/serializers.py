@@ -36,6 +36,17 @@ class MetricsSerializer(serializers.Serializer[dict[str, float | None]]):
         return Metrics().as_dict() | instance
 
 
+class ResultFieldSerializer(serializers.Serializer[Any]):
+    """A number that results have, by name, over all instances; null where none has it now."""
+
+    name = serializers.CharField()
+    count = serializers.IntegerField()
+    sum = serializers.FloatField(allow_null=True)
+    avg = serializers.FloatField(allow_null=True)
+    min = serializers.FloatField(allow_null=True)
+    max = serializers.FloatField(allow_null=True)
+
+
 class DagSerializer(serializers.ModelSerializer[Dag]):
     airflow_url = serializers.SerializerMethodField()
     tags = serializers.ListField(child=serializers.CharField())
@@ -85,13 +96,15 @@ class MappedTaskSerializer(serializers.ModelSerializer[MappedTask]):
     run_state = serializers.CharField(source="run.state")
     counts = CountsSerializer()
     metrics = MetricsSerializer()
+    result_fields = ResultFieldSerializer(many=True)
     url = serializers.SerializerMethodField()
     airflow_url = serializers.SerializerMethodField()
 
     class Meta:
         model = MappedTask
         fields = [
-            "id", "server", "dag_id", "run_id", "task_id", "run_state", "total", "counts", "metrics", "unread_results",
+            "id", "server", "dag_id", "run_id", "task_id", "run_state", "total", "counts", "metrics", "result_fields",
+            "unread_results",
             "unexpanded_state", "version", "changed_at", "synced_at", "complete", "last_error", "url", "airflow_url",
         ]  # fmt: skip
 

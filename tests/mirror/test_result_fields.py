@@ -87,3 +87,11 @@ def test_the_section_says_it_in_numbers_people_read(loaded, as_user, viewer):
 
 def test_a_task_without_numbers_says_so(loaded, as_user, viewer):
     assert "No numbers yet" in page(as_user(viewer), place(loaded([None]), "task_result_fields"))
+
+
+def test_the_api_gives_them_with_the_mapped_task(loaded, as_user, viewer):
+    task = loaded([4, 6])
+    answer = as_user(viewer).get(f"/api/v1/mapped-tasks/{task.pk}/").json()
+    assert answer["result_fields"][0] == {
+        "name": "rows_loaded", "count": 2, "sum": 10.0, "avg": 5.0, "min": 4.0, "max": 6.0,
+    }  # fmt: skip
