@@ -9,6 +9,7 @@ from typing import Any, TypeVar, cast
 
 from django.core.exceptions import ObjectDoesNotExist
 from django.http import Http404, HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.utils.translation import gettext as _
 
@@ -17,14 +18,14 @@ from panel.mirror import selectors, services
 from panel.mirror.models import MappedTask
 from panel.servers import selectors as servers
 
-View = TypeVar("View", bound=Callable[..., HttpResponse])
+View = TypeVar("View", bound=Callable[..., HttpResponseBase])
 
 
 def mirrored(view: View) -> View:
     """What neither the mirror nor Airflow has is 404; an old run Airflow cannot be asked for has its own page."""
 
     @wraps(view)
-    def guarded(request: HttpRequest, slug: str, **ids: Any) -> HttpResponse:
+    def guarded(request: HttpRequest, slug: str, **ids: Any) -> HttpResponseBase:
         try:
             return view(request, slug=slug, **ids)
         except ObjectDoesNotExist as error:

@@ -49,19 +49,20 @@ def instance_tries(request: HttpRequest, **ids: Any) -> HttpResponse:
 def instance_log(request: HttpRequest, **ids: Any) -> HttpResponse:
     """The log of a try (``try_number``, else the current one) from a ``level`` on; ``token`` gives what comes after."""
     instance = _instance(**ids)
-    level = request.GET.get("level", "")
-    asked = {
-        "try_number": _try_number(request, instance),
+    try_number = _try_number(request, instance)
+    level = request.GET.get("level", "") if request.GET.get("level") in LEVELS else ""
+    asked: dict[str, Any] = {
+        "try_number": try_number,
         "tries_before": range(1, instance.try_number + 1),
-        "level": level if level in LEVELS else "",
+        "level": level,
         "continued": bool(request.GET.get("token")),
     }
 
     def read(instance: Instance) -> dict[str, Any]:
         token = request.GET.get("token") or None
-        log = live_reads.read_log(instance=instance, try_number=asked["try_number"], token=token)
+        log = live_reads.read_log(instance=instance, try_number=try_number, token=token)
         shown, before = newest(log.content)
-        lines = fold(shown, level=asked["level"])
+        lines = fold(shown, level=level)
         return {
             "lines": lines,
             "failing": any(line.failing for line in lines),
