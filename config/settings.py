@@ -17,7 +17,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management.utils import get_random_secret_key
 from django.utils.translation import gettext_lazy as _
 
-from config.environment import PRODUCTION, encryption_keys, env, kept_secret, private_directory
+from config.environment import PRODUCTION, encryption_keys, env, kept_secret, private_directory, storages
 from panel.domain.outcomes import Outcome
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -107,6 +107,7 @@ MIDDLEWARE = [
     "panel.ui.health.HealthMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.middleware.gzip.GZipMiddleware",  # pads each answer at random, so that its size tells no secret (BREACH)
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -291,6 +292,7 @@ MIRROR_RUNS_PER_DAG: int = env.int("MIRROR_RUNS_PER_DAG", 25)
 MIRROR_DAYS: int = env.int("MIRROR_DAYS", 30)
 LAUNCH_DEADLINE_SECONDS: float = env.float("LAUNCH_DEADLINE_SECONDS", 30 * 60.0)
 RESULT_PREVIEW_BYTES: int = env.int("RESULT_PREVIEW_BYTES", 4096)
+XCOM_STORAGE = storages(env.str("MAPBOARD_XCOM_STORAGE", ""), "MAPBOARD_XCOM_STORAGE")
 
 LOGGING = {
     "version": 1,

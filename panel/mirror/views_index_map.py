@@ -7,7 +7,6 @@ from typing import Final
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.utils.cache import get_conditional_response
-from django.views.decorators.gzip import gzip_page
 from django.views.decorators.http import require_GET
 
 from panel.access.actions import Action
@@ -23,7 +22,6 @@ _KEEP: Final = "private, no-cache"
 
 @requires(Action.VIEW)
 @require_GET
-@gzip_page
 @mirrored
 def index_map(request: HttpRequest, slug: str, dag_id: str, run_id: str, task_id: str) -> HttpResponse:
     """The map as JSON; with ``since`` only what changed, 204 when nothing did."""

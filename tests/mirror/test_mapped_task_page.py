@@ -273,3 +273,13 @@ def test_upstream_failures_without_a_message_can_still_be_shown_and_retried(as_u
     assert "Show all 2 failed" in section
     assert "Retry all 2…" in section
     assert " hidden>" not in section.split(">")[0] + ">"
+
+
+def test_pages_and_lists_go_over_the_wire_compressed(as_user, viewer, server):
+    task = mirrored_task(server, ["success"] * 100, dag_id="compressed")
+    browser = as_user(viewer)
+    for address in (place(task), f"/api/v1/mapped-tasks/{task.pk}/instances/"):
+        plain = browser.get(address)
+        packed = browser.get(address, headers={"accept-encoding": "gzip"})
+        assert packed["Content-Encoding"] == "gzip"
+        assert len(packed.content) < len(plain.content) / 4
