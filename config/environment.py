@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 from pathlib import Path
@@ -9,6 +10,8 @@ from pathlib import Path
 from cryptography.fernet import Fernet
 from django.core.exceptions import ImproperlyConfigured
 from environs import FileAwareEnv
+
+from panel.domain.storages import MalformedStorage, Storage, storages_from
 
 env = FileAwareEnv(strip_whitespace=True)
 
@@ -54,3 +57,13 @@ def encryption_keys(texts: list[str], variable: str) -> list[str]:
                 "'from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())'"
             ) from error
     return texts
+
+
+def storages(text: str, variable: str) -> list[Storage]:
+    """The storages that a variable names as JSON. Raises ImproperlyConfigured, never repeating what it holds."""
+    try:
+        return storages_from(json.loads(text or "[]"))
+    except MalformedStorage as error:
+        raise ImproperlyConfigured(f"{variable}: {error}.") from None
+    except ValueError:
+        raise ImproperlyConfigured(f"{variable} is no JSON.") from None
