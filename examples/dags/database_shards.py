@@ -67,13 +67,13 @@ def rehearsed() -> Rehearsal:
     dag_display_name="Database shards",
 )
 def database_shards() -> None:
-    @task
+    @task(retries=AUTOMATIC_TRIES - 1, retry_delay=RETRY_DELAY)
     def list_shards() -> list[dict[str, Any]]:
         from mapped_patterns.warehouse import tables_of  # noqa: PLC0415 (the driver is slow to load)
 
         return shards_from(tables_of(Connection.get(SOURCE)))
 
-    @task
+    @task(retries=AUTOMATIC_TRIES - 1, retry_delay=RETRY_DELAY)
     def prepare_target() -> None:
         from mapped_patterns.warehouse import prepare  # noqa: PLC0415 (the driver is slow to load)
 

@@ -16,9 +16,11 @@ from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import Connection, Param, Variable, dag, get_current_context, task
+from airflow.sdk.exceptions import AirflowFailException
 from mapped_patterns.files import (
     AUTOMATIC_TRIES,
     FileRefused,
+    NoFiles,
     files_to_process,
     output_key,
     processed,
@@ -74,14 +76,17 @@ def rehearsed() -> Rehearsal:
     dag_display_name="S3 prefix files",
 )
 def s3_prefix_files() -> None:
-    @task
+    @task(retries=AUTOMATIC_TRIES - 1, retry_delay=RETRY_DELAY)
     def list_files() -> list[dict[str, Any]]:
         from mapped_patterns.bucket import Bucket  # noqa: PLC0415 (its libraries are slow to load; parsing stays fast)
 
         params = get_current_context()["params"]
         require_prefixes_apart(params["prefix"], params["output_prefix"])
         bucket = Bucket(params["bucket"], Connection.get(CONNECTION))
-        return files_to_process(bucket.listed(params["prefix"]), params["prefix"])
+        try:
+            return files_to_process(bucket.listed(params["prefix"]), params["prefix"])
+        except NoFiles as error:
+            raise AirflowFailException(str(error)) from error  # at once: the retries are for an S3 that does not answer
 
     @task(
         retries=AUTOMATIC_TRIES - 1,

@@ -49,7 +49,8 @@ def test_broken_and_empty_shards_miss_the_volume_and_their_retry_loads_every_row
         "02": "hard_failure",
         "05": "soft_failure",
     }
-    assert "terminating connection" in rows["02"]["error_message"]
+    # PostgreSQL's farewell reaches the client, or only the end of the line does.
+    assert rows["02"]["error_message"].startswith(("terminating connection", "server closed the connection"))
     assert "customers_05 has no rows" in rows["05"]["error_message"]
     assert rows["00"]["result"] == {
         "shard": "00",
