@@ -171,7 +171,7 @@ def test_a_crash_half_way_and_the_old_rule_back_again_ends_right(judged, ruled, 
         raise RuntimeError("killed")
 
     with monkeypatch.context() as patch:
-        patch.setattr(deriving, "BATCH", 2)
+        patch.setattr(deriving, "BATCH", 1)
         patch.setattr(deriving, "store", crash)
         row = ruled(BAD)
         with pytest.raises(RuntimeError):

@@ -6,7 +6,9 @@ from panel.ui.bars import bar_of
 from panel.ui.looks import outcome_look
 from panel.ui.words import (
     ago_words,
+    amount_words,
     between_words,
+    change_words,
     cut_in_the_middle,
     duration_words,
     grouped_words,
@@ -144,3 +146,21 @@ def test_a_pace_is_told_by_the_second_where_it_is_fast(rate, words):
 )
 def test_round_durations_are_short(seconds, words):
     assert round_words(seconds).replace("\u00a0", " ") == words
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (None, "–"), (0.0, "0"), (1_203_331.0, "1,203,331"), (-7.0, "-7"), (1_203.456, "1,203.5"), (15.285, "15.29"),
+        (0.04166, "0.0417"), (0.000001, "1e-06"), (1.5e20, "1.5e+20"),
+    ],
+)  # fmt: skip
+def test_amounts_have_the_digits_that_tell_something(number, words):
+    assert amount_words(number) == words
+
+
+@pytest.mark.parametrize(
+    ("rate", "words"), [(0.004, "+0.4%"), (-0.12, "−12%"), (0.0001, "±0%"), (0.25, "+25%"), (14.0, "+1,400%")]
+)
+def test_a_change_has_a_sign(rate, words):
+    assert change_words(rate) == words

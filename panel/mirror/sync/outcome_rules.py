@@ -39,14 +39,16 @@ def keep_rule(claim: Claim[MappedTask]) -> None:
 
 def _derive_again(claim: Claim[MappedTask], rule: Rule) -> None:
     read = Instance.objects.filter(mapped_task=claim.row, result_state=ResultState.READ.value).order_by("map_index")
-    last = -1
+    last, changed = -1, list[Instance]()
     while rows := list(read.filter(map_index__gt=last)[:BATCH]):
+        claim.renew()
         last = rows[-1].map_index
-        changed = [row for row in with_results(rows) if _judge(row, rule)]
-        if changed:
+        changed += [row for row in with_results(rows) if _judge(row, rule)]
+        if len(changed) >= BATCH:  # each write counts all rows anew
             store(claim, changed)
-        else:
-            claim.renew()
+            changed = []
+    if changed:
+        store(claim, changed)
 
 
 def _judge(row: Instance, rule: Rule) -> bool:
