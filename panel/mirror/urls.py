@@ -1,7 +1,15 @@
 from django.urls import path
 
 import panel.ui.converters  # noqa: F401 - registers airflow_id
-from panel.mirror import views, views_index_map, views_instance, views_mapped_task, views_metrics, views_outcome_rule
+from panel.mirror import (
+    views,
+    views_index_map,
+    views_instance,
+    views_mapped_task,
+    views_metrics,
+    views_outcome_rule,
+    views_read_requests,
+)
 
 app_name = "mirror"
 
@@ -26,6 +34,8 @@ urlpatterns = [
     path(f"{_TASK}outcome-rule/", views_outcome_rule.outcome_rule, name="outcome_rule"),
     path(f"{_TASK}outcome-rule/save/", views_outcome_rule.outcome_rule_save, name="outcome_rule_save"),
     path(f"{_TASK}outcome-rule/remove/", views_outcome_rule.outcome_rule_remove, name="outcome_rule_remove"),
+    path(f"{_TASK}errors/read/", views_read_requests.read_errors, name="read_errors"),
+    path(f"{_TASK}results/read/", views_read_requests.read_external_results, name="read_external_results"),
     path(_INSTANCE, views_instance.instance_detail, name="instance_detail"),
     path(f"{_INSTANCE}history/", views_metrics.task_history, name="task_history"),
     path(f"{_INSTANCE}tries/", views_instance.instance_tries, name="instance_tries"),

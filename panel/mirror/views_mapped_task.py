@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
@@ -108,6 +109,7 @@ def _head(task: MappedTask) -> dict[str, Any]:
         "failures": sum(task.counts.get(outcome, 0) for outcome in FAILURES),
         "failures_query": task_page.failures_query(),
         "airflow_url": mapped_task_url(task),
+        "storage_is_set": bool(settings.XCOM_STORAGE),
     }
 
 

@@ -110,3 +110,11 @@ def test_processes_that_start_together_agree_on_the_made_keys(tmp_path) -> None:
     answers = {process.communicate(timeout=60)[0] for process in started}
     assert len(answers) == 1
     assert answers != {""}
+
+
+@pytest.mark.parametrize("text", ['[{"base": "s3://b", "secret": "hidden", "odd": 1}]', "[hidden", '{"base": "hidden"}'])
+def test_a_malformed_storage_stops_the_start_and_is_not_repeated(text: str) -> None:
+    answer = settings_with({**GOOD, "MAPBOARD_XCOM_STORAGE": text})
+    assert answer.returncode != 0
+    assert "MAPBOARD_XCOM_STORAGE" in answer.stderr
+    assert "hidden" not in answer.stderr

@@ -56,9 +56,9 @@ def upsert_results(mapped_task: MappedTask, rows: Sequence[Instance]) -> None:
 
 def _rows(columns: Sequence[str], count: int) -> str:
     """The types stand in the first row: PostgreSQL would take every parameter for a text."""
-    fields = [Instance._meta.get_field(name) for name in ("map_index", *columns)]
-    typed = ", ".join(f"CAST(%s AS {field.cast_db_type(connection)})" for field in fields)
-    plain = ", ".join(["%s"] * len(fields))
+    types = {field.name: field.cast_db_type(connection) for field in Instance._meta.concrete_fields}
+    typed = ", ".join(f"CAST(%s AS {types[name]})" for name in ("map_index", *columns))
+    plain = ", ".join(["%s"] * (1 + len(columns)))
     return ", ".join([f"({typed})", *[f"({plain})"] * (count - 1)])
 
 

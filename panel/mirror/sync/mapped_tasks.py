@@ -16,6 +16,7 @@ from panel.mirror.models import DagRun, MappedTask
 from panel.mirror.sync.errors import read_errors
 from panel.mirror.sync.instances import RunGone, TaskGone, read_instances
 from panel.mirror.sync.outcome_rules import keep_rule
+from panel.mirror.sync.resolutions import resolve_results
 from panel.mirror.sync.results import read_results
 from panel.mirror.sync.runs import is_finished, mark_deleted, plan_mapped_task, store_run
 from panel.mirror.sync.store import finish
@@ -67,12 +68,13 @@ def _pass(airflow: Airflow, claim: Claim[MappedTask], *, full: bool) -> bool:
     try:
         read_instances(airflow, claim, full=full)
         results_left = read_results(airflow, claim)
+        held_elsewhere_left = resolve_results(claim)
         errors_left = read_errors(airflow, claim)
     except AirflowError:
         finish(claim)  # rows were written before it went wrong, perhaps
         raise
     finish(claim)
-    return results_left or errors_left
+    return results_left or held_elsewhere_left or errors_left
 
 
 def _refresh_run(airflow: Airflow, run: DagRun) -> None:

@@ -7,7 +7,7 @@ server's slots are enough, but for one that is left to people who look at a page
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from typing import Final, TypeVar
@@ -36,7 +36,7 @@ def each(
     connections: int,
     budget: Budget,
     ahead: int = AHEAD,
-) -> Iterator[tuple[Item, Read | AirflowError]]:
+) -> Generator[tuple[Item, Read | AirflowError], None, None]:
     """``read`` of every item, in the order of the items, as far as the budget goes; an AirflowError is an answer.
 
     The first is read alone until one goes well: what stands in the way of all is found out by one request. ``read``
