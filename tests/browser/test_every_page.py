@@ -24,6 +24,8 @@ PAGES = {
     "mapped task, nothing matches": f"{TASK}?label=zzz",
     "mapped task, bad filter": f"{TASK}?indices=3,x",
     "index map as a table": f"{TASK}index-map/table/",
+    "outcome rule": f"{TASK}outcome-rule/?scope=dag&status_pointer=/status&failing_values=ok%0Afailed&message_pointer=",
+    "numbers in results": f"{TASK}result-fields/",
     "instance": f"{TASK}3/",
     "retry": None,
     "retry jobs": "/retry-jobs/",
