@@ -24,7 +24,8 @@ class KeysetPagination(BasePagination):
     """Reads ``cursor``, ``page_size`` and ``ordering``.
 
     The view says what may be sorted by: ``orderings`` (``{public name: field}``), ``default_ordering`` (a public
-    name, ``-`` for descending) and ``tiebreak`` (a unique field).
+    name, ``-`` for descending) and ``tiebreak`` (a unique field); and how many there are, where it knows without
+    counting (``known_count``).
     """
 
     page: Page[Any]
@@ -40,7 +41,8 @@ class KeysetPagination(BasePagination):
         if not isinstance(queryset, QuerySet):
             raise TypeError("Keyset pages are made of querysets.")
         self.request = request
-        self.count = queryset.count()
+        known: int | None = getattr(view, "known_count", None)
+        self.count = queryset.count() if known is None else known
         self.page = keyset_page(
             queryset,
             ordering=self._ordering(request, view),

@@ -21,10 +21,20 @@ from rest_framework.response import Response
 from panel.access.actions import Action
 from panel.airflow import AirflowError
 from panel.domain.outcomes import Outcome
-from panel.mirror import error_groups, exports, live_reads, selectors, serializers, services, sync_requests
+from panel.mirror import (
+    error_groups,
+    exports,
+    instance_lists,
+    live_reads,
+    selectors,
+    serializers,
+    services,
+    sync_requests,
+)
 from panel.mirror.airflow_links import mapped_task_url
 from panel.mirror.filters import NAMES, selection_from
 from panel.mirror.models import Dag, DagRun, Instance, MappedTask, SyncRequest, mapped_task_uuid
+from panel.mirror.result_fields import columns_of
 from panel.problems import BadRequest, Problem
 from panel.servers.selectors import server as find_server
 from panel.strict import StrictQuery
@@ -35,6 +45,9 @@ FILTERS: Final = [
     OpenApiParameter("label", str, description="Anywhere in the label, in any case."),
     OpenApiParameter("error_group", str, many=True, description="Ids of error groups."),
     OpenApiParameter("try_number", int),
+    OpenApiParameter("try_number_gte", int, description="This try or a later one."),
+    OpenApiParameter("duration_gte", str, description="Seconds, or 1h 30m 15s; what has no duration yet is left out."),
+    OpenApiParameter("duration_lte", str, description="As duration_gte."),
     OpenApiParameter("q", str, description="Anywhere in error type or message, in any case."),
 ]
 
@@ -146,6 +159,7 @@ class OneMappedTask(StrictQuery, GenericAPIView[Any]):
         context = dict(super().get_serializer_context())
         if not getattr(self, "swagger_fake_view", False):
             context["mapped_task_url"] = mapped_task_url(self.mapped_task)
+            context["number_columns"] = columns_of(self.mapped_task)
         return context
 
 
@@ -159,26 +173,22 @@ class MappedTaskDetail(OneMappedTask):
 
 
 class InstanceList(OneMappedTask, ListAPIView[Instance]):
-    """The instances of a mapped task."""
+    """The instances of a mapped task. ``number_…`` orders by a numeric field of the results, as the mapped task's
+    ``result_fields`` say which is which."""
 
     serializer_class = serializers.InstanceSerializer
     queryset = Instance.objects.none()
     filters = frozenset(NAMES)
-    orderings = {
-        "map_index": "map_index",
-        "duration": "duration",
-        "start_date": "start_date",
-        "end_date": "end_date",
-        "try_number": "try_number",
-        "outcome": "outcome",
-        "label": "label_folded",
-    }
-    default_ordering = "map_index"
+    orderings = instance_lists.ORDERINGS
+    default_ordering = instance_lists.DEFAULT_ORDERING
     tiebreak = "map_index"
+    known_count: int | None = None
 
     def get_queryset(self) -> QuerySet[Instance]:
         selection = selection_from(self.request.query_params)
-        return selectors.select_instances(self.mapped_task, selection)
+        found = instance_lists.matching(self.mapped_task, selection)
+        self.known_count = found.count
+        return found.rows(self.mapped_task, selection)
 
     def paginate_queryset(self, queryset: Any) -> Any:
         return selectors.with_results(super().paginate_queryset(queryset) or [])

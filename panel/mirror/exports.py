@@ -13,12 +13,13 @@ from django.db.models import QuerySet
 from panel.mirror import selectors
 from panel.mirror.airflow_links import mapped_task_url
 from panel.mirror.models import Instance, MappedTask
+from panel.mirror.result_fields import columns_of
 from panel.mirror.serializers import InstanceSerializer
 
 CONTENT_TYPES: Final = {"csv": "text/csv; charset=utf-8", "jsonl": "application/jsonl; charset=utf-8"}
 COLUMNS: Final = (
     "map_index", "label", "state", "outcome", "try_number", "start_date", "end_date", "duration", "error_type",
-    "error_message", "error_group", "result", "note", "airflow_url",
+    "error_message", "error_group", "result", "note", "airflow_url", "queued_at", "error_frame",
 )  # fmt: skip
 CHUNK: Final = 1_000
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
@@ -37,8 +38,9 @@ def lines(mapped_task: MappedTask, chosen: QuerySet[Instance], wanted: str) -> I
 
 
 def _rows(mapped_task: MappedTask, chosen: QuerySet[Instance]) -> Iterator[dict[str, Any]]:
-    shape = InstanceSerializer(context={"mapped_task_url": mapped_task_url(mapped_task)})
-    rows = chosen.iterator(chunk_size=CHUNK)
+    context = {"mapped_task_url": mapped_task_url(mapped_task), "number_columns": columns_of(mapped_task)}
+    shape = InstanceSerializer(context=context)
+    rows = chosen.defer("error_folded").iterator(chunk_size=CHUNK)
     while part := list(islice(rows, CHUNK)):
         for instance in selectors.with_results(part):
             yield shape.to_representation(instance)
@@ -46,9 +48,11 @@ def _rows(mapped_task: MappedTask, chosen: QuerySet[Instance]) -> Iterator[dict[
 
 def _csv(mapped_task: MappedTask, chosen: QuerySet[Instance]) -> Iterator[str]:
     writer = csv.writer(_Line())
-    yield writer.writerow(COLUMNS)
+    names = list(columns_of(mapped_task))
+    yield writer.writerow([*COLUMNS, *(_cell(name) for name in names)])
     for row in _rows(mapped_task, chosen):
-        yield writer.writerow([_cell(row[name]) for name in COLUMNS])
+        numbers = row["numbers"]
+        yield writer.writerow([_cell(row[name]) for name in COLUMNS] + [_cell(numbers[name]) for name in names])
 
 
 def _jsonl(mapped_task: MappedTask, chosen: QuerySet[Instance]) -> Iterator[str]:

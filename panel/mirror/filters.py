@@ -14,11 +14,15 @@ from panel.domain.outcomes import Outcome
 from panel.domain.selection import TEXT_LENGTH, Selection
 from panel.problems import BadRequest, Unprocessable
 
-NAMES: Final = ("outcome", "indices", "label", "error_group", "try_number", "q")
+NAMES: Final = (
+    "outcome", "indices", "label", "error_group", "try_number", "try_number_gte", "duration_gte", "duration_lte", "q",
+)  # fmt: skip
 """The names of the filters; ``outcome`` and ``error_group`` may be repeated."""
 
 _GROUP: Final = re.compile(r"[0-9a-f]{16}")
 _TRY: Final = re.compile(r"[0-9]{1,6}")
+_SECONDS: Final = re.compile(r"[0-9]{1,9}(\.[0-9]{1,6})?")
+_CLOCK: Final = re.compile(r"(?:(\d{1,5})h)?\s*(?:(\d{1,6})m)?\s*(?:(\d{1,9}(?:\.\d{1,6})?)s)?", re.ASCII)
 
 
 def selection_from(params: QueryDict) -> Selection:
@@ -26,16 +30,26 @@ def selection_from(params: QueryDict) -> Selection:
 
     ``indices`` may be repeated: ticked boxes send one each where no JavaScript gathers them.
 
-    Raises BadRequest for an unknown outcome, error group or try, Unprocessable for a malformed index expression.
+    A duration is seconds, or ``1h 30m 15s`` as pages show it.
+
+    Raises BadRequest for an unknown outcome, error group, try or duration, Unprocessable for a malformed index
+    expression and for bounds that nothing can lie between.
     """
-    return Selection(
+    selection = Selection(
         outcomes=frozenset(_outcome(value) for value in params.getlist("outcome") if value),
         indices=_indices(",".join(value for value in params.getlist("indices") if value)),
         error_groups=frozenset(_error_group(value) for value in params.getlist("error_group") if value),
         label=_text(params, "label"),
-        try_number=_try_number(params.get("try_number") or ""),
+        try_number=_try_number(params, "try_number"),
+        try_number_gte=_try_number(params, "try_number_gte"),
+        duration_gte=_duration(params, "duration_gte"),
+        duration_lte=_duration(params, "duration_lte"),
         q=_text(params, "q"),
     )
+    if selection.is_contradictory:
+        problem = _("The longest duration is below the shortest one.")
+        raise Unprocessable(problem, {"duration_lte": [problem]})
+    return selection
 
 
 def query_of(selection: Selection) -> str:
@@ -46,8 +60,10 @@ def query_of(selection: Selection) -> str:
     if selection.label:
         pairs.append(("label", selection.label))
     pairs += [("error_group", group) for group in sorted(selection.error_groups)]
-    if selection.try_number is not None:
-        pairs.append(("try_number", str(selection.try_number)))
+    for name in ("try_number", "try_number_gte", "duration_gte", "duration_lte"):
+        bound = getattr(selection, name)
+        if bound is not None:
+            pairs.append((name, f"{bound:.6f}".rstrip("0").rstrip(".") if isinstance(bound, float) else str(bound)))
     if selection.q:
         pairs.append(("q", selection.q))
     return urlencode(pairs)
@@ -76,12 +92,26 @@ def _error_group(text: str) -> str:
     return text
 
 
-def _try_number(text: str) -> int | None:
-    if not text.strip():
+def _try_number(params: QueryDict, name: str) -> int | None:
+    text = (params.get(name) or "").strip()
+    if not text:
         return None
-    if not _TRY.fullmatch(text.strip()):
-        raise BadRequest(_("There is no such try."), {"try_number": [_("A number, 0 or above.")]})
+    if not _TRY.fullmatch(text):
+        raise BadRequest(_("There is no such try."), {name: [_("A number, 0 or above.")]})
     return int(text)
+
+
+def _duration(params: QueryDict, name: str) -> float | None:
+    text = (params.get(name) or "").strip().lower()
+    if not text:
+        return None
+    if _SECONDS.fullmatch(text):
+        return float(text)
+    clock = _CLOCK.fullmatch(text)
+    if clock is None:
+        raise BadRequest(_("This duration cannot be read."), {name: [_("Seconds, or 1h 30m 15s.")]})
+    hours, minutes, seconds = (float(part or 0) for part in clock.groups())
+    return hours * 3600 + minutes * 60 + seconds
 
 
 def _text(params: QueryDict, name: str) -> str:

@@ -23,6 +23,14 @@ from panel.servers.models import Server
 RANGES_A_QUERY: Final = 200
 """SQLite refuses expressions nested deeper than 1,000: longer lists of ranges go into subqueries."""
 RESULTS_A_QUERY: Final = 1_000
+_WITH_ERRORS: Final = (Outcome.SOFT_FAILURE, Outcome.HARD_FAILURE, Outcome.RETRYING)
+"""The outcomes of instances that have an error text (sync.rows)."""
+_BOUNDS: Final = {
+    "try_number": "try_number",
+    "try_number_gte": "try_number__gte",
+    "duration_gte": "duration__gte",
+    "duration_lte": "duration__lte",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,12 +155,14 @@ def select_instances(mapped_task: MappedTask, selection: Selection) -> QuerySet[
         chosen = chosen.filter(_at(mapped_task, selection.indices))
     if selection.error_groups:
         chosen = chosen.filter(error_group__in=sorted(selection.error_groups))
-    if selection.label:
-        chosen = chosen.filter(label_folded__contains=selection.label.casefold())
-    if selection.try_number is not None:
-        chosen = chosen.filter(try_number=selection.try_number)
-    if selection.q:
-        chosen = chosen.filter(error_folded__contains=selection.q.casefold())
+    if selection.label:  # only those in the index of labels, which holds the text itself
+        chosen = chosen.filter(label_folded__isnull=False, label_folded__contains=selection.label.casefold())
+    for bound, lookup in _BOUNDS.items():
+        value = getattr(selection, bound)
+        if value is not None:
+            chosen = chosen.filter(**{lookup: value})
+    if selection.q:  # nothing else has an error text: only the rows of these are read
+        chosen = chosen.filter(outcome__in=_WITH_ERRORS, error_folded__contains=selection.q.casefold())
     return chosen
 
 

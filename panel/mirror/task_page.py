@@ -2,34 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
 from django.http import QueryDict
+from django.urls import reverse
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from panel.domain.index_expression import IndexExpression
 from panel.domain.outcomes import FAILURES, Outcome
 from panel.domain.selection import Selection
-from panel.keyset import BadCursor, Page, keyset_page
+from panel.keyset import BadCursor, Page
 from panel.mirror import selectors
 from panel.mirror.boards import instance_revision
-from panel.mirror.filters import query_of, selection_from
+from panel.mirror.filters import NAMES, query_of, selection_from
+from panel.mirror.instance_lists import DEFAULT_ORDERING, ORDERINGS, instance_page, matching
+from panel.mirror.list_columns import Column, RowPainter, columns, optional_columns
 from panel.mirror.models import Instance, MappedTask
 from panel.problems import BadRequest, Problem
+from panel.ui.words import duration_words
 
-ORDERINGS: Final = {
-    "map_index": "map_index",
-    "label": "label_folded",
-    "outcome": "outcome",
-    "try_number": "try_number",
-    "start_date": "start_date",
-    "end_date": "end_date",
-    "duration": "duration",
-}
-DEFAULT_ORDERING: Final = "map_index"
-PAGE_SIZE: Final = 100
+PAGE_SIZE: Final = 50
 MAIN_OUTCOMES: Final = (
     Outcome.SUCCESS,
     Outcome.SOFT_FAILURE,
@@ -39,6 +35,9 @@ MAIN_OUTCOMES: Final = (
     Outcome.WAITING,
 )
 """These have a tile also at zero, so that the tiles keep their places while a map runs."""
+
+FIELDS: Final = frozenset(NAMES) - {"outcome", "error_group"}
+"""The filters that have a field on the page."""
 
 _NO_ROWS: Final[Page[Instance]] = Page(rows=[], next_cursor=None, previous_cursor=None)
 
@@ -61,27 +60,23 @@ class Chip:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    instance: Instance
-
-    @property
-    def revision(self) -> str:
-        return instance_revision(self.instance)
-
-
-@dataclass(frozen=True, slots=True)
 class Listing:
     """What the list shows; with a ``problem`` in the filters it shows no rows, rather than the wrong ones."""
 
-    selection: Selection
-    ordering: str
-    page: Page[Instance]
-    matching: int
+    task: MappedTask
+    selection: Selection = Selection()
+    ordering: str = DEFAULT_ORDERING
+    columns: Sequence[Column] = ()
+    page: Page[Instance] = _NO_ROWS
+    matching: int = 0
     problem: Problem | None = None
 
     @property
-    def rows(self) -> list[Row]:
-        return [Row(instance) for instance in selectors.with_results(self.page.rows)]
+    def rows(self) -> list[SafeString]:
+        """Table rows."""
+        paint = RowPainter(self.columns, page_url(self.task))
+        rows = selectors.with_results(self.page.rows)
+        return [paint.row(instance, revision=instance_revision(instance)) for instance in rows]
 
     @property
     def shown(self) -> str:
@@ -90,7 +85,7 @@ class Listing:
 
     @property
     def problem_is_beside_its_field(self) -> bool:
-        return self.problem is not None and bool(self.problem.fields.keys() & {"indices", "label", "q", "try_number"})
+        return self.problem is not None and bool(self.problem.fields.keys() & FIELDS)
 
     @property
     def query(self) -> str:
@@ -98,47 +93,79 @@ class Listing:
 
     @property
     def full_query(self) -> str:
-        """The filters and the sort order: what a link to this list holds."""
-        return query_with(self.selection, self.ordering)
+        """The filters, the sort order and the columns: what a link to this list holds."""
+        return self.query_with(self.selection)
+
+    @property
+    def parameters(self) -> list[tuple[str, str]]:
+        """The filters and the sort order by name, for the hidden fields of a form."""
+        return parse_qsl(replace(self, columns=()).full_query)
+
+    @property
+    def chosen_columns(self) -> list[str]:
+        """The names of those that were added to the usual ones."""
+        optional = optional_columns(self.task)
+        return [column.name for column in self.columns if column.name in optional]
+
+    def query_with(self, selection: Selection) -> str:
+        """That of the same list with another selection."""
+        pairs = [query_of(selection)] if selection else []
+        if self.ordering != DEFAULT_ORDERING:
+            pairs.append(urlencode({"ordering": self.ordering}))
+        if chosen := self.chosen_columns:
+            pairs.append(urlencode({"columns": chosen}, doseq=True))
+        return "&".join(pairs)
 
 
-def query_with(selection: Selection, ordering: str) -> str:
-    pairs = [query_of(selection)] if selection else []
-    if ordering != DEFAULT_ORDERING:
-        pairs.append(urlencode({"ordering": ordering}))
-    return "&".join(pairs)
+def page_url(task: MappedTask) -> str:
+    """The path of the mapped task's page; those of its instances begin with it."""
+    run = task.run
+    names = [run.dag.server.slug, run.dag.dag_id, run.run_id, task.task_id]
+    return reverse("mirror:mapped_task_detail", args=names)
 
 
 def listing(task: MappedTask, params: QueryDict) -> Listing:
     """The list that these parameters ask for; whatever is wrong with them is its ``problem``."""
     try:
-        selection = selection_from(params)
-        ordering = _ordering(params)
-        matching = selectors.select_instances(task, selection)
-        page = keyset_page(
-            matching,
-            ordering=_field(ordering),
-            tiebreak="map_index",
+        listed = _without_rows(task, params)
+        found = matching(task, listed.selection)
+        page = instance_page(
+            task,
+            listed.selection,
+            found,
+            ordering=listed.ordering,
             cursor=params.get("cursor") or None,
             page_size=PAGE_SIZE,
         )
     except Problem as problem:
-        return Listing(Selection(), DEFAULT_ORDERING, _NO_ROWS, 0, problem)
+        return Listing(task, problem=problem)
     except BadCursor:
         damaged = BadRequest(_("The link to this page of the list is damaged. Filter again to see its first page."))
-        return Listing(Selection(), DEFAULT_ORDERING, _NO_ROWS, 0, damaged)
-    whole = not selection
-    count = task.total + task.counts.get(Outcome.REMOVED, 0) if whole else matching.count()
-    return Listing(selection, ordering, page, count)
+        return Listing(task, problem=damaged)
+    return replace(listed, page=page, matching=found.count)
 
 
-def shown_rows(task: MappedTask, params: QueryDict) -> list[Row]:
-    """The rows that a poller says are on its page, whatever their outcome is now."""
-    expression = IndexExpression.parse(params.get("shown", ""))
-    if not expression:
-        return []
-    rows = selectors.select_instances(task, Selection(indices=expression))[: 2 * PAGE_SIZE]
-    return [Row(instance) for instance in selectors.with_results(list(rows))]
+def news(task: MappedTask, params: QueryDict, *, since: int) -> tuple[Listing, list[SafeString]]:
+    """The list as a poller needs it: how many match now, and of the rows it has on its page those that changed after
+    the version ``since``, whatever their outcome is now. Raises MalformedIndexExpression."""
+    try:
+        listed = _without_rows(task, params)
+        listed = replace(listed, matching=matching(task, listed.selection).count)
+    except Problem as problem:
+        return Listing(task, problem=problem), []
+    shown = IndexExpression.parse(params.get("shown", ""))
+    if not shown:
+        return listed, []
+    rows = selectors.select_instances(task, Selection(indices=shown)).filter(version__gt=since)[: 2 * PAGE_SIZE]
+    paint = RowPainter(listed.columns, page_url(task))
+    found = selectors.with_results(list(rows))
+    return listed, [paint.row(instance, revision=instance_revision(instance), oob=True) for instance in found]
+
+
+def _without_rows(task: MappedTask, params: QueryDict) -> Listing:
+    selection = selection_from(params)
+    shown = columns(task, [name for name in params.getlist("columns") if name])
+    return Listing(task, selection, _ordering(params), shown)
 
 
 def tiles(task: MappedTask, listed: Listing) -> list[Tile]:
@@ -149,9 +176,8 @@ def tiles(task: MappedTask, listed: Listing) -> list[Tile]:
         Tile(
             outcome=outcome.value,
             count=task.counts.get(outcome, 0),
-            query=query_with(
-                replace(listed.selection, outcomes=frozenset() if chosen == {outcome} else frozenset({outcome})),
-                listed.ordering,
+            query=listed.query_with(
+                replace(listed.selection, outcomes=frozenset() if chosen == {outcome} else frozenset({outcome}))
             ),
             selected=outcome in chosen,
         )
@@ -164,7 +190,7 @@ def chips(listed: Listing) -> list[Chip]:
     selection = listed.selection
 
     def without(**change: object) -> str:
-        return query_with(replace(selection, **change), listed.ordering)  # type: ignore[arg-type]  # names match
+        return listed.query_with(replace(selection, **change))  # type: ignore[arg-type]  # names match
 
     found = [
         Chip("outcome", outcome.value, without(outcomes=selection.outcomes - {outcome}))
@@ -179,8 +205,12 @@ def chips(listed: Listing) -> list[Chip]:
         found.append(Chip("indices", str(selection.indices), without(indices=IndexExpression())))
     if selection.label:
         found.append(Chip("label", selection.label, without(label="")))
-    if selection.try_number is not None:
-        found.append(Chip("try_number", str(selection.try_number), without(try_number=None)))
+    for name in ("try_number", "try_number_gte"):
+        if (bound := getattr(selection, name)) is not None:
+            found.append(Chip(name, str(bound), without(**{name: None})))
+    for name in ("duration_gte", "duration_lte"):
+        if (bound := getattr(selection, name)) is not None:
+            found.append(Chip(name, duration_words(bound), without(**{name: None})))
     if selection.q:
         found.append(Chip("q", selection.q, without(q="")))
     return found
@@ -203,8 +233,3 @@ def _ordering(params: QueryDict) -> str:
             {"ordering": [_("One of %(known)s; - in front for descending.") % {"known": ", ".join(ORDERINGS)}]},
         )
     return asked
-
-
-def _field(ordering: str) -> str:
-    sign = "-" if ordering.startswith("-") else ""
-    return sign + ORDERINGS[ordering.removeprefix("-")]

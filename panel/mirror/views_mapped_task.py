@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from django.conf import settings
@@ -16,11 +17,14 @@ from panel.domain.outcomes import FAILURES, Outcome
 from panel.mirror import boards, error_groups, index_map, selectors, services, task_page
 from panel.mirror.airflow_links import mapped_task_url
 from panel.mirror.filters import NAMES, selection_from
+from panel.mirror.list_columns import optional_columns
 from panel.mirror.live_pages import find_or_fetch_mapped_task, mirrored
 from panel.mirror.models import MappedTask
 from panel.problems import BadRequest
 
 TEMPLATE = "mirror/mapped_task_detail.html"
+MORE_FILTERS = ("label", "try_number", "try_number_gte", "duration_gte", "duration_lte")
+"""The filters behind a disclosure; it is open while one of them is set."""
 GROUPS_AT_ONCE = 5
 GROUPS_AT_MOST = 500
 
@@ -45,6 +49,8 @@ def mapped_task_detail(request: HttpRequest, slug: str, dag_id: str, run_id: str
             "tiles": task_page.tiles(task, listed),
             "chips": task_page.chips(listed),
             "filters": {name: request.GET.get(name, "") for name in NAMES},
+            "more_filters": any(request.GET.get(name) for name in MORE_FILTERS),
+            "optional_columns": optional_columns(task).values(),
             "matching_query": task_page.matching_query(listed),
             "poll_query": _poll_query(request, _version(task), listed.shown),
         }
@@ -72,14 +78,19 @@ def _news(request: HttpRequest, task: MappedTask) -> HttpResponse:
         return HttpResponse(status=204)
     context = _head(task) | {"poll_query": _poll_query(request, version, request.GET.get("shown", ""))}
     if request.GET["v"].partition(".")[0] != version.partition(".")[0]:
-        listed = task_page.listing(task, request.GET)
         try:
-            rows = task_page.shown_rows(task, request.GET)
+            listed, rows = task_page.news(task, request.GET, since=_rows_since(request, task))
         except MalformedIndexExpression as error:
             raise BadRequest(str(error)) from error
         context |= _groups(request, task)
         context |= {"changed": True, "listed": listed, "tiles": task_page.tiles(task, listed), "rows": rows}
     return render(request, f"{TEMPLATE}#news", context)
+
+
+def _rows_since(request: HttpRequest, task: MappedTask) -> int:
+    """The version of the rows that the poller has; 0 where it is none of this mirror's."""
+    since = request.GET["v"].partition("-")[0]
+    return int(since) if re.fullmatch(r"[0-9]{1,18}", since) and int(since) <= task.version else 0
 
 
 def _poll_query(request: HttpRequest, version: str, shown: str) -> str:

@@ -18,6 +18,8 @@ from panel.retries.states import Action
 MOST_CHUNKS_PER_MINUTE: Final = 600
 LONGEST_KEY: Final = 200
 MOST_MAPPED_TASKS: Final = 50
+BOUNDS: Final = ("try_number_gte", "duration_gte", "duration_lte")
+"""Kinds that are spelled out only where they are set: what was asked before there were any keeps its hash."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,7 @@ class Ask:
                 "label": self.selection.label,
                 "try_number": self.selection.try_number,
                 "q": self.selection.q,
+                **{name: bound for name in BOUNDS if (bound := getattr(self.selection, name)) is not None},
             },
             "action": self.action.value,
             "include_downstream": self.include_downstream,

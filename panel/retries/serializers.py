@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import Any
 
 from django.urls import reverse
@@ -11,7 +12,7 @@ from rest_framework import serializers
 
 from panel.domain.index_expression import IndexExpression, MalformedIndexExpression
 from panel.domain.outcomes import Outcome
-from panel.domain.selection import TEXT_LENGTH, Selection
+from panel.domain.selection import LONGEST_DURATION, TEXT_LENGTH, Selection
 from panel.retries import selectors
 from panel.retries.asks import LONGEST_KEY, MOST_MAPPED_TASKS, Ask, Policy
 from panel.retries.choice import by_error_group, by_outcome
@@ -20,6 +21,17 @@ from panel.retries.report import closing_sentence
 from panel.retries.services import Preview
 from panel.retries.states import Action, ItemState
 from panel.strict import StrictSerializer
+
+
+class _Seconds(serializers.FloatField):
+    def __init__(self, **options: Any) -> None:
+        super().__init__(min_value=0, max_value=LONGEST_DURATION, help_text="Seconds.", **options)
+
+    def to_internal_value(self, data: Any) -> float:
+        seconds = super().to_internal_value(data)
+        if not isfinite(seconds):  # neither bound holds back "nan"
+            self.fail("invalid")
+        return seconds
 
 
 class SelectionSerializer(StrictSerializer):
@@ -36,6 +48,11 @@ class SelectionSerializer(StrictSerializer):
         required=False, allow_blank=True, max_length=TEXT_LENGTH
     )
     try_number = serializers.IntegerField(required=False, allow_null=True, min_value=0, max_value=1_000_000)
+    try_number_gte = serializers.IntegerField(
+        required=False, allow_null=True, min_value=0, max_value=1_000_000, help_text="This try or a later one."
+    )
+    duration_gte = _Seconds(required=False, allow_null=True)
+    duration_lte = _Seconds(required=False, allow_null=True)
     q = serializers.CharField(required=False, allow_blank=True, max_length=TEXT_LENGTH)
 
     def validate_indices(self, text: str) -> IndexExpression:
@@ -45,8 +62,11 @@ class SelectionSerializer(StrictSerializer):
             raise serializers.ValidationError(str(error)) from error
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        if not selection_of(attrs):
+        selection = selection_of(attrs)
+        if not selection:
             raise serializers.ValidationError(_("Choose something: an empty selection would mean every index."))
+        if selection.is_contradictory:
+            raise serializers.ValidationError({"duration_lte": [_("The longest duration is below the shortest one.")]})
         return attrs
 
 
@@ -57,6 +77,9 @@ def selection_of(values: dict[str, Any]) -> Selection:
         error_groups=frozenset(values.get("error_groups", ())),
         label=values.get("label", "").strip(),
         try_number=values.get("try_number"),
+        try_number_gte=values.get("try_number_gte"),
+        duration_gte=values.get("duration_gte"),
+        duration_lte=values.get("duration_lte"),
         q=values.get("q", "").strip(),
     )
 

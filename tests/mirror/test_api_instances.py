@@ -65,6 +65,10 @@ def test_soft_failures_show_their_result(get):
         ("?label=EU-WEST-1", [1]),
         ("?label=%25", []),  # not a wildcard
         ("?try_number=3", [1]),
+        ("?try_number_gte=2", [1]),
+        ("?try_number=1&try_number_gte=2", []),
+        ("?duration_gte=62&duration_lte=1m4s", [2, 4]),
+        ("?duration_lte=999999", [0, 1, 2, 4, 6]),  # what has none yet is outside
         ("?q=keyerror", [1, 4]),
         ("?q=CUSTOMER_17", [1]),
         ("?q=no+rows", [2]),
@@ -95,6 +99,8 @@ def test_the_filter_by_error_group_gives_the_groups_members(get):
         ("?outcomes=success", 400, "outcomes"),  # misspelt: it must not widen the list
         ("?outcome=broken", 400, "outcome"),
         ("?try_number=two", 400, "try_number"),
+        ("?duration_gte=long", 400, "duration_gte"),
+        ("?duration_gte=2&duration_lte=1", 422, "duration_lte"),
         ("?error_group=nope", 400, "error_group"),
         ("?indices=3-1", 422, "indices"),
         ("?indices=a", 422, "indices"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from panel.mirror.models import Instance
 from panel.retries.models import RetryJob
 from tests.retries.conftest import pass_time
 
@@ -124,6 +125,11 @@ def test_a_set_that_changed_since_the_preview_is_409_with_the_difference(etl, po
         ({"selection": {"outcome": ["hard_failure"]}}, "selection.outcome"),
         ({"selection": {"outcomes": ["broken"]}}, "selection.outcomes"),
         ({"selection": {"error_groups": ["x"]}}, "selection.error_groups"),
+        ({"selection": {"duration_gt": 3}}, "selection.duration_gt"),
+        ({"selection": {"duration_gte": "nan"}}, "selection.duration_gte"),
+        ({"selection": {"duration_lte": -1}}, "selection.duration_lte"),
+        ({"selection": {"duration_gte": 2, "duration_lte": 1}}, "selection.duration_lte"),
+        ({"selection": {"try_number_gte": "many"}}, "selection.try_number_gte"),
         ({"mapped_task": "nonsense"}, "mapped_task"),
         ({"mapped_tasks": []}, "mapped_tasks"),
         ({"action": "delete"}, "action"),
@@ -141,6 +147,18 @@ def test_a_body_that_makes_no_sense_is_422_and_nothing_is_retried(etl, post, cha
         answer.json()
     )
     assert not RetryJob.objects.exists()
+
+
+def test_what_the_list_shows_is_what_is_retried(etl, post, as_user, operator):
+    task = etl.stage(6, failed=[0, 1, 2, 3])
+    for index in range(4):
+        Instance.objects.filter(mapped_task=task, map_index=index).update(duration=10.0 * index)
+    selection = {"outcomes": ["hard_failure"], "duration_gte": 10, "duration_lte": 20, "try_number_gte": 1}
+    shown = as_user(operator).get(
+        f"/api/v1/mapped-tasks/{task.pk}/instances/?outcome=hard_failure&duration_gte=10&duration_lte=20&try_number_gte=1"
+    )
+    assert [row["map_index"] for row in shown.json()["results"]] == [1, 2]
+    assert post(f"{JOBS}preview/", body_for(task, selection=selection)).json()["indices"] == "1-2"
 
 
 def test_both_names_for_the_mapped_task_are_one_too_many(etl, post):

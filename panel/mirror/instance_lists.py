@@ -1,0 +1,99 @@
+"""The list of the instances of one mapped task: how many match, and a page of them at any depth, filter and order.
+
+What a selection matches is worked out once for each state of the mapped task. Few matches are known by key and sorted;
+many are met soon enough on the way through the index of the order (``panel.keyset``).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Final
+
+from django.core.cache import cache
+from django.db.models import QuerySet
+
+from panel.domain.selection import Selection
+from panel.keyset import Page, keyset_page
+from panel.mirror.filters import query_of
+from panel.mirror.models import Instance, MappedTask
+from panel.mirror.selectors import instances, select_instances
+
+ORDERINGS: Final = {
+    "map_index": "map_index",
+    "label": "label_folded",
+    "outcome": "outcome",
+    "try_number": "try_number",
+    "start_date": "start_date",
+    "end_date": "end_date",
+    "duration": "duration",
+    **{f"number_{slot}": f"number_{slot}" for slot in range(6)},
+}
+"""Public names and the columns behind them, each with an index; ``number_…`` as ``MappedTask.result_fields`` says."""
+DEFAULT_ORDERING: Final = "map_index"
+FEW: Final = 2_000
+KEPT_SECONDS: Final = 600
+
+
+@dataclass(frozen=True, slots=True)
+class Matching:
+    """How many instances a selection matches, and their keys when they are few."""
+
+    count: int
+    keys: tuple[int, ...] | None = None
+
+    def rows(self, mapped_task: MappedTask, selection: Selection) -> QuerySet[Instance]:
+        """The queryset to make a page of.
+
+        By key alone where there are keys: beside the mapped task SQLite would walk through the index of the order.
+        """
+        if self.keys is None:
+            rows = select_instances(mapped_task, selection)
+        else:
+            rows = Instance.objects.filter(pk__in=self.keys)
+        return rows.defer("error_folded")
+
+
+def matching(mapped_task: MappedTask, selection: Selection) -> Matching:
+    """What ``selection`` matches in the rows as of the version that ``mapped_task`` has."""
+    if not selection:
+        return Matching(sum(mapped_task.counts.values()))
+    key = _cache_key(mapped_task, selection)
+    found: Matching | None = cache.get(key)
+    if found is None:
+        found = _matching(mapped_task, selection)
+        cache.set(key, found, KEPT_SECONDS)
+    return found
+
+
+def instance_page(
+    mapped_task: MappedTask, selection: Selection, found: Matching, *, ordering: str, cursor: str | None, page_size: int
+) -> Page[Instance]:
+    """``ordering`` is one of ORDERINGS, ``-`` in front for descending. Raises BadCursor."""
+    sign = "-" if ordering.startswith("-") else ""
+    return keyset_page(
+        found.rows(mapped_task, selection),
+        ordering=sign + ORDERINGS[ordering.removeprefix("-")],
+        tiebreak="map_index",
+        cursor=cursor,
+        page_size=page_size,
+    )
+
+
+def _matching(mapped_task: MappedTask, selection: Selection) -> Matching:
+    chosen = select_instances(mapped_task, selection).order_by()
+    indices = list(chosen.values_list("map_index", flat=True)[: FEW + 1])
+    if len(indices) <= FEW:
+        keys = instances(mapped_task).filter(map_index__in=indices).order_by().values_list("pk", flat=True)
+        return Matching(len(indices), tuple(keys))
+    if selection.only("outcomes"):
+        return Matching(sum(mapped_task.counts.get(outcome, 0) for outcome in selection.outcomes))
+    return Matching(chosen.count())
+
+
+def _cache_key(mapped_task: MappedTask, selection: Selection) -> str:
+    """Another one after every write of rows, which makes version and time grow in its transaction; the time tells a
+    mirror that was rebuilt. The selection is a digest: texts of any length and sign are no cache keys."""
+    changed_at = mapped_task.changed_at.isoformat() if mapped_task.changed_at else ""
+    digest = hashlib.sha256(query_of(selection).encode()).hexdigest()
+    return f"matching:{mapped_task.pk}:{mapped_task.version}:{changed_at}:{digest}"

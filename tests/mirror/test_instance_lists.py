@@ -1,0 +1,141 @@
+"""The list of instances: its counts are right after every change, and no page reads more than a range of an index."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from panel.domain.index_expression import IndexExpression
+from panel.domain.outcomes import Outcome
+from panel.domain.selection import Selection
+from panel.keyset import keyset_page
+from panel.mirror import instance_lists
+from panel.mirror.claims import claim
+from panel.mirror.instance_lists import ORDERINGS, instance_page, matching
+from panel.mirror.models import Instance, MappedTask
+from panel.mirror.selectors import instances
+from panel.mirror.sync.rows import put_error
+from panel.mirror.sync.store import store
+from tests.mirror.stage import mirrored_task
+
+pytestmark = pytest.mark.django_db
+
+FAILED = frozenset({Outcome.HARD_FAILURE, Outcome.SOFT_FAILURE})
+SELECTIONS = {
+    "nothing": Selection(),
+    "outcomes": Selection(outcomes=FAILED),
+    "indices": Selection(indices=IndexExpression.parse("3-200")),
+    "label": Selection(label="part-1"),
+    "tries": Selection(try_number_gte=2),
+    "duration": Selection(duration_gte=70, duration_lte=200),
+    "error text": Selection(q="item 1"),
+    "all of them": Selection(outcomes=FAILED, label="part", try_number=1, duration_gte=61, q="item"),
+}
+
+
+@pytest.fixture
+def task(server) -> MappedTask:
+    outcomes = ["success", "hard_failure", "soft_failure", "success", "waiting"] * 60
+    return mirrored_task(
+        server,
+        outcomes,
+        labels={index: f"part-{index}" for index in range(0, 300, 2)},
+        errors={index: ("KeyError", f"item {index}") for index in range(1, 300, 5)},
+        results={index: {"rows": index} for index in range(0, 300, 5)},
+        tries=dict.fromkeys(range(0, 300, 7), 2),
+    )
+
+
+def page_of(task: MappedTask, selection: Selection, ordering: str = "map_index", cursor=None, size: int = 20):
+    found = matching(task, selection)
+    return instance_page(task, selection, found, ordering=ordering, cursor=cursor, page_size=size)
+
+
+def walk(task: MappedTask, selection: Selection, ordering: str) -> list[int]:
+    page = page_of(task, selection, ordering)
+    seen = [row.map_index for row in page.rows]
+    while page.next_cursor:
+        page = page_of(task, selection, ordering, page.next_cursor)
+        seen += [row.map_index for row in page.rows]
+    return seen
+
+
+@pytest.mark.parametrize("few", [0, 2_000], ids=["many", "few"])
+@pytest.mark.parametrize("kind", SELECTIONS)
+def test_the_pages_of_any_selection_and_order_are_what_it_matches(task, monkeypatch, kind, few):
+    monkeypatch.setattr(instance_lists, "FEW", few)
+    selection = SELECTIONS[kind]
+    expected = set(instance_lists.select_instances(task, selection).values_list("map_index", flat=True))
+    assert expected
+    assert matching(task, selection).count == len(expected)
+    for ordering in ("map_index", "-duration", "label", "-try_number", "outcome", "-number_0"):
+        seen = walk(task, selection, ordering)
+        assert len(seen) == len(expected)
+        assert set(seen) == expected
+
+
+def test_a_change_of_the_rows_is_a_change_of_the_count(task):
+    selection = Selection(outcomes=FAILED, q="boom")
+    assert matching(task, selection).count == 0
+    row = Instance.objects.get(mapped_task=task, map_index=1)
+    put_error(row, "ValueError", "boom")
+    held = claim(MappedTask.objects.get(pk=task.pk))
+    assert held is not None
+    store(held, [row])
+    task.refresh_from_db()
+    assert matching(task, selection).count == 1
+    assert [each.map_index for each in page_of(task, selection).rows] == [1]
+
+
+def test_a_mirror_that_was_rebuilt_does_not_take_the_counts_of_the_old_one(server):
+    old = mirrored_task(server, ["hard_failure"] * 3)
+    assert matching(old, Selection(duration_gte=0)).count == 3
+    old.delete()
+    new = mirrored_task(server, ["success"] * 2)
+    assert (new.pk, new.version) == (old.pk or new.pk, old.version)
+    assert matching(new, Selection(duration_gte=0)).count == 2
+
+
+def test_what_is_known_of_a_selection_is_not_read_again(task, django_assert_num_queries):
+    selection = SELECTIONS["all of them"]
+    matching(task, selection)
+    with django_assert_num_queries(0):
+        matching(task, selection)
+    with django_assert_num_queries(1):
+        page_of(task, selection, "map_index")
+
+
+@pytest.mark.parametrize("sign", ["", "-"])
+@pytest.mark.parametrize("ordering", ORDERINGS)
+def test_a_page_is_read_from_the_index_of_its_order(task, ordering, sign):
+    """Neither sorted nor scanned, on the way down, on the way back, and where the empty values begin."""
+    rows, column = instances(task), sign + ORDERINGS[ordering]
+    first = keyset_page(rows, ordering=column, tiebreak="map_index", page_size=20)
+    for cursor in (None, first.next_cursor):
+        for query in queries_of(lambda cursor=cursor: keyset_page(
+            rows, ordering=column, tiebreak="map_index", page_size=20, cursor=cursor
+        )):  # fmt: skip
+            plan = plan_of(query)
+            assert "mirror_instance" in plan
+            assert not re.search(r"Sort|Seq Scan|TEMP B-TREE|SCAN ", plan), plan
+
+
+def queries_of(act) -> list[str]:
+    with CaptureQueriesContext(connection) as queries:
+        act()
+    return [query["sql"] for query in queries]
+
+
+def plan_of(query: str) -> str:
+    """PostgreSQL would rather read a small table whole: told not to, it shows whether it must."""
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            for way in ("seqscan", "sort", "bitmapscan"):
+                cursor.execute(f"SET LOCAL enable_{way} = off")
+            cursor.execute(f"EXPLAIN {query}")
+        else:
+            cursor.execute(f"EXPLAIN QUERY PLAN {query}")
+        return "\n".join(str(row[-1]) for row in cursor.fetchall())
