@@ -57,7 +57,13 @@ class Demo:
         # Both are chosen now: the one is not listening yet when the other looks for its own.
         port = free_port(wanted_port())
         airflow_port = free_port(8080, taken={port})
-        self.panel = Panel(var=self.var, log=self.home / "panel.log", port=port)
+        self.xcoms = self.home / "xcoms"
+        self.panel = Panel(
+            var=self.var,
+            log=self.home / "panel.log",
+            port=port,
+            settings={"MAPBOARD_XCOM_STORAGE": json.dumps([{"base": self.xcoms.as_uri()}])},
+        )
         self.airflow = AirflowStandalone(
             venv=venv,
             home=self.home / "airflow",
@@ -73,7 +79,7 @@ class Demo:
             AIRFLOW_SETTINGS
             | {"AIRFLOW_VAR_KUBERNETES_API": self.standin.cluster_url}
             | sources.settings(self.s3, hash_secret=sources.kept_secret(self.home / "email-hash-secret"))
-            | sources.xcoms_in(self.home / "xcoms")
+            | sources.xcoms_in(self.xcoms)
         )
 
     def say(self, text: str) -> None:

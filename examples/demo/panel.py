@@ -9,7 +9,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -28,16 +28,17 @@ class PanelFailed(Exception):
 
 
 class Panel:
-    """var: where everything of the panel is kept. port: the first one tried; a taken one is stepped over."""
+    """var: where everything of the panel is kept. port: the first one tried; a taken one is stepped over.
+    settings: more of the panel's own (docs/settings.md)."""
 
-    def __init__(self, *, var: Path, log: Path, port: int = 8000) -> None:
+    def __init__(self, *, var: Path, log: Path, port: int = 8000, settings: Mapping[str, str] | None = None) -> None:
         self.log = log
         self.base_url = ""
         self.token = ""
         self._port = port
         self._process: subprocess.Popen[bytes] | None = None
         kept = {name: value for name, value in os.environ.items() if name.removesuffix("_FILE") not in NOT_PASSED_ON}
-        self._environment = kept | {"MAPBOARD_VAR_DIR": str(var)}
+        self._environment = kept | {"MAPBOARD_VAR_DIR": str(var)} | dict(settings or {})
 
     def start(self) -> None:
         """Returns at once; `wait_until_up` waits."""

@@ -81,7 +81,7 @@ def test_large_results_are_references_small_ones_stay_and_a_silent_segment_recov
 
 
 def test_the_other_dags_work_under_the_same_setting(panel: Panel, airflow: AirflowStandalone) -> None:
-    params = {"items": 100, "seconds_per_item": 0, "fatal_percent": 2, "flaky_percent": 0, "crash_percent": 2}
+    params = {"items": 130, "seconds_per_item": 0, "fatal_percent": 2, "flaky_percent": 0, "crash_percent": 2}
     run_id = panel.launch(OTHER, params, "other-under-heavy")
     held = InAirflow(airflow, OTHER, run_id)
     assert held.run()["state"] == "success"
@@ -89,7 +89,7 @@ def test_the_other_dags_work_under_the_same_setting(panel: Panel, airflow: Airfl
     assert isinstance(list_of_items, str), "the list that was mapped is a reference"
     task = panel.mapped_task(OTHER, run_id, "process_item")
     assert {name: count for name, count in task["counts"].items() if count} == {
-        "success": 96,
-        "soft_failure": 2,
-        "hard_failure": 2,
+        "success": 124,
+        "soft_failure": 3,
+        "hard_failure": 3,
     }
