@@ -24,9 +24,13 @@ def test_rows_of_a_finished_run(site, mapped):
     for row in rows:
         assert row.start_date <= row.end_date
         assert row.duration == pytest.approx((row.end_date - row.start_date).total_seconds(), abs=0.01)
-        assert row.rendered_fields["op_kwargs"] == {"item": row.map_index}
         assert row.note is None
-        assert row.dag_version.version_number == 1
+
+
+def test_one_instance_has_its_rendered_fields_and_version(site, mapped):
+    one = site.client().instances.get(DAG, mapped, "work", 3)
+    assert one.rendered_fields["op_kwargs"] == {"item": 3}
+    assert one.dag_version.version_number == 1
 
 
 def test_rows_of_a_whole_run(site, mapped):
