@@ -2,12 +2,6 @@
 
 Nothing is held but one page: what a page lists is all there is between its first index and its last, so it tells by
 itself what is new, what changed and what vanished. A pass that dies leaves whole pages behind, with counts that agree.
-
-Why no change is lost. Airflow stamps a row (``updated_at``) by the clock of whoever writes it, before it commits. A
-change that the read before this one did not see was committed after that read began, so its stamp is older than the
-beginning of that read by the time its commit took plus the difference of Airflow's clocks: together under ``MARGIN``.
-We ask from the beginning less ``MARGIN``, told by Airflow's own clock where that is behind ours (``_safe_time``), so
-our clock does not matter. What took even longer is found when the run has ended: then everything is read.
 """
 
 from __future__ import annotations
@@ -25,14 +19,13 @@ from panel.airflow import Airflow, NotFound
 from panel.domain.outcomes import Outcome, ResultState
 from panel.mirror.claims import Claim
 from panel.mirror.models import Instance, MappedTask
+from panel.mirror.sync.clocks import MARGIN, safe_time
 from panel.mirror.sync.rows import Listed, instance_from, listed
 from panel.mirror.sync.runs import is_finished
 from panel.mirror.sync.store import store, store_unexpanded
 
 SMALL_MAP: Final = 300
 """Up to here one bulk request costs Airflow no more than asking for changes, and also tells what vanished."""
-MARGIN: Final = timedelta(seconds=90)
-"""A minute for clocks that differ, half a minute for a commit (a clear of 1,000 took a second; AIRFLOW.md §3)."""
 MANY_CHANGES: Final = 4
 """From a quarter of the rows on everything costs Airflow less than pages of a hundred changes, 0.9 ms a row."""
 STORED_AT_ONCE: Final = 2_000
@@ -69,7 +62,7 @@ def read_instances(airflow: Airflow, claim: Claim[MappedTask], *, full: bool) ->
 def _note_read(claim: Claim[MappedTask], airflow: Airflow, started_at: datetime, *, full: bool) -> None:
     """``complete`` goes first: a worker that dies before it has read the results must not leave it behind."""
     mapped_task = claim.row
-    values: dict[str, Any] = {"watermark": _safe_time(airflow, started_at), "synced_at": timezone.now()}
+    values: dict[str, Any] = {"watermark": safe_time(airflow, started_at), "synced_at": timezone.now()}
     if full:
         values["full_synced_at"] = started_at
     if mapped_task.unread_results:
@@ -78,11 +71,6 @@ def _note_read(claim: Claim[MappedTask], airflow: Airflow, started_at: datetime,
     MappedTask.objects.filter(pk=mapped_task.pk).update(**values)
     for name, value in values.items():
         setattr(mapped_task, name, value)
-
-
-def _safe_time(airflow: Airflow, moment: datetime) -> datetime:
-    """This moment by the clock that is behind, ours or Airflow's: a watermark that is too early only reads more."""
-    return moment + min(airflow.clock_ahead, timedelta())
 
 
 def _forget_unreadable(claim: Claim[MappedTask]) -> None:

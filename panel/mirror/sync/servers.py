@@ -10,13 +10,13 @@ from django.utils import timezone
 from panel.airflow import Airflow, DagRun
 from panel.mirror.claims import Claim, bring_forward
 from panel.mirror.models import Dag, ServerMirror
+from panel.mirror.sync.clocks import MARGIN, safe_time
 from panel.mirror.sync.dags import ACTIVE_LIMIT, read_import_errors, store_dags
 from panel.mirror.sync.runs import store_runs, worth_keeping
 from panel.servers.models import Server
 
 SERVER_EVERY: Final = timedelta(seconds=5)
 DAGS_EVERY: Final = timedelta(seconds=60)
-MARGIN: Final = timedelta(seconds=90)
 CHANGED_LIMIT: Final = 2_000
 
 
@@ -36,8 +36,8 @@ def read_server(airflow: Airflow, claim: Claim[ServerMirror]) -> list[Dag]:
         claim.renew()
     rows = _changed_runs(airflow, mirror.runs_watermark)
     _store(server, rows)
-    mirror.runs_watermark = started_at
-    ServerMirror.objects.filter(pk=mirror.pk).update(runs_watermark=started_at)
+    mirror.runs_watermark = safe_time(airflow, started_at)
+    ServerMirror.objects.filter(pk=mirror.pk).update(runs_watermark=mirror.runs_watermark)
     if len(rows) >= CHANGED_LIMIT:  # more changed than was told: every Dag looks for itself
         bring_forward(Dag.objects.filter(server=server, deleted_at=None).exclude(mapped_task_ids=[]), started_at)
     return new

@@ -20,7 +20,8 @@ class Fault:
 
     One of: ``status`` (with ``detail`` as JSON, or ``text`` as plain text), ``html`` (a page with ``status`` or 200),
     ``garbage`` (JSON that is none), ``json`` (any JSON), ``drop`` (connection lost; ``after=True``: the request was
-    carried out first), ``hang`` (no answer for so many seconds; in-process, a read time-out at once).
+    carried out first), ``hang`` (no answer for so many seconds; in-process, a read time-out at once). ``skip`` such
+    requests pass first.
     """
 
     status: int | None = None
@@ -36,9 +37,13 @@ class Fault:
     path: str = ""
     method: str | None = None
     times: int = 1
+    skip: int = 0
 
     def hits(self, request: Request) -> bool:
-        return self.times > 0 and self.path in request.path and self.method in (None, request.method)
+        if self.times <= 0 or self.path not in request.path or self.method not in (None, request.method):
+            return False
+        self.skip -= 1
+        return self.skip < 0
 
     def answer(self) -> Answer:
         if self.html:
