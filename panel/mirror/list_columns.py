@@ -9,9 +9,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
+from typing import Final
 
-from django.utils.html import format_html
-from django.utils.safestring import SafeString, mark_safe
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
@@ -22,6 +23,8 @@ from panel.ui import looks, words
 from panel.ui.templatetags.mapboard import ago, ident, instance_state_hint, one_line_json
 
 Cell = str | SafeString
+
+_OOB: Final = SafeString(' hx-swap-oob="true"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +54,7 @@ class RowPainter:
 
     def row(self, instance: Instance, *, revision: str, oob: bool = False) -> SafeString:
         """``oob``: as htmx puts it in place of the row with the same id."""
-        cells = [format_html("{}{}</td>", opening, cell(instance)) for opening, cell in self._cells]
+        cells = format_html_join("", "{}{}</td>", ((opening, cell(instance)) for opening, cell in self._cells))
         return format_html(
             '<tr id="row-{index}" data-rev="{revision}"{swap}><td class="tick"><label>'
             '<input type="checkbox" name="indices" value="{index}" data-index="{index}" id="pick-{index}">'
@@ -60,10 +63,10 @@ class RowPainter:
             "{cells}</tr>",
             index=instance.map_index,
             revision=revision,
-            swap=mark_safe(' hx-swap-oob="true"') if oob else "",
+            swap=_OOB if oob else "",
             select=self._select % {"index": instance.map_index},
             page=self._page_url,
-            cells=mark_safe("".join(cells)),  # noqa: S308 - each was escaped above
+            cells=cells,
         )
 
     @staticmethod

@@ -9,10 +9,15 @@ from __future__ import annotations
 import io
 import json
 import os
+import zlib
 from collections.abc import Sequence
+from lzma import LZMAError
 from typing import Any, Final
+from zipfile import BadZipFile
 
 import fsspec
+from aiohttp import ClientError as ClientHttpError
+from botocore.exceptions import BotoCoreError, ClientError
 from django.utils.translation import gettext as _
 from fsspec.compression import compr
 from fsspec.utils import infer_compression
@@ -76,7 +81,7 @@ def _fetched(storage: Storage, filesystem: Any, path: str) -> bytes:
         raise Unresolvable(_("The storage does not have it (any more).")) from error
     except PermissionError as error:
         raise Unresolvable(_("The storage does not let Mapboard read it.")) from error
-    except Exception as error:  # fsspec lets through whatever its libraries raise
+    except (OSError, ValueError, BotoCoreError, ClientError, ClientHttpError) as error:  # fsspec lets these through
         name = type(error).__name__
         raise Unresolvable(_("The storage could not be read (%(error)s).") % {"error": name}) from error
 
@@ -118,6 +123,6 @@ def _uncompressed(data: bytes, file: str) -> bytes:
         raise Unresolvable(_("Its compression is not known here."))
     try:
         uncompressed: bytes = opener(io.BytesIO(data), mode="rb").read(MOST_BYTES + 1)
-    except Exception as error:  # each compression has errors of its own
+    except (OSError, EOFError, ValueError, BadZipFile, LZMAError, zlib.error) as error:
         raise Unresolvable(_("It could not be uncompressed.")) from error
     return uncompressed

@@ -112,7 +112,9 @@ def test_processes_that_start_together_agree_on_the_made_keys(tmp_path) -> None:
     assert answers != {""}
 
 
-@pytest.mark.parametrize("text", ['[{"base": "s3://b", "secret": "hidden", "odd": 1}]', "[hidden", '{"base": "hidden"}'])
+@pytest.mark.parametrize(
+    "text", ['[{"base": "s3://b", "secret": "hidden", "odd": 1}]', "[hidden", '{"base": "hidden"}']
+)
 def test_a_malformed_storage_stops_the_start_and_is_not_repeated(text: str) -> None:
     answer = settings_with({**GOOD, "MAPBOARD_XCOM_STORAGE": text})
     assert answer.returncode != 0

@@ -26,7 +26,7 @@ def update_columns(mapped_task: MappedTask, rows: Sequence[Instance], columns: S
         settings = [f"{_quoted(name)} = %s" for name in alike]
         settings += [f"{_quoted(name)} = v.column{place}" for place, name in enumerate(own, start=2)]
         sql = (
-            f"UPDATE {_table(Instance)} SET {', '.join(settings)} FROM (VALUES {_rows(own, len(part))}) AS v "  # noqa: S608
+            f"UPDATE {_table(Instance)} SET {', '.join(settings)} FROM (VALUES {_rows(own, len(part))}) AS v "  # noqa: S608 - names of our own columns
             "WHERE mapped_task_id = %s AND map_index = v.column1"
         )
         params = [getattr(part[0], name) for name in alike]
@@ -40,7 +40,7 @@ def upsert_results(mapped_task: MappedTask, rows: Sequence[Instance]) -> None:
     task = _id(mapped_task)
     for part in _parts([row for row in rows if row.new_result is not None]):
         sql = (
-            f"INSERT INTO {_table(InstanceResult)} (mapped_task_id, map_index, value, shortened) VALUES "  # noqa: S608
+            f"INSERT INTO {_table(InstanceResult)} (mapped_task_id, map_index, value, shortened) VALUES "  # noqa: S608 - names of our own columns
             f"{', '.join(['(%s, %s, %s, %s)'] * len(part))} ON CONFLICT (mapped_task_id, map_index) "
             "DO UPDATE SET value = EXCLUDED.value, shortened = EXCLUDED.shortened"
         )
