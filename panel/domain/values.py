@@ -15,6 +15,7 @@ CUT: Final = "…"
 DEEPEST: Final = 100
 """SQLite's JSON ends at 1,000 levels; nobody reads a tenth of that."""
 
+_as_json: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _SCALAR_LENGTH: Final = 100
 
 
@@ -47,7 +48,7 @@ def shortened(value: Any, most_bytes: int) -> Kept:
     scalar still finds it, or finds nothing, but never something else.
     """
     try:
-        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        text = _as_json(value)
         data = text.encode()
     except (UnicodeEncodeError, RecursionError):  # half a character; nested without end
         return _preview(value, most_bytes, [_WHOLE, *_ever_smaller(most_bytes)])
@@ -62,7 +63,7 @@ def _preview(value: Any, most_bytes: int, forms: Iterable[_Limits]) -> Kept:
     """The first of these ever smaller forms that fits."""
     for limits in forms:
         cut = _cut(value, limits)
-        if len(json.dumps(cut, ensure_ascii=False, separators=(",", ":")).encode()) <= most_bytes:
+        if len(_as_json(cut).encode()) <= most_bytes:
             return Kept(cut, shortened=limits is not _WHOLE or _levels(value) > DEEPEST)
     return Kept(CUT, shortened=True)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from django.utils.translation import gettext as _
@@ -17,6 +17,7 @@ from panel.domain import states
 from panel.domain.outcomes import ResultState
 from panel.mirror.log_lines import text_lines
 from panel.mirror.models import Instance
+from panel.mirror.references import is_reference
 from panel.servers.client import open_client
 from panel.servers.models import Server
 
@@ -80,7 +81,9 @@ def read_result(*, instance: Instance) -> Result:
             value = airflow.xcoms.get(*_address(instance), instance.map_index).value
     except NotFound:
         return Result(ResultState.ABSENT)
-    return _shown(value)
+    # What was read from object storage stays a preview here: only the worker opens that.
+    held_elsewhere = is_reference(instance.mapped_task, value)
+    return replace(_shown(instance.result), cut=True) if held_elsewhere else _shown(value)
 
 
 def read_log(*, instance: Instance, try_number: int | None = None, token: str | None = None) -> Log:

@@ -22,7 +22,7 @@ def plainly(value: Any) -> Any:
 
 
 def _time(data: Any) -> Any:
-    seconds = data.get("timestamp") if isinstance(data, dict) else data
+    seconds: Any = data.get("timestamp") if isinstance(data, dict) else data
     try:
         return datetime.fromtimestamp(float(seconds), UTC).isoformat()
     except (TypeError, ValueError, OverflowError, OSError):

@@ -150,7 +150,8 @@ def test_a_pass_is_bounded_and_the_next_goes_on(etl, mapped, sync, worker, woken
     assert (task.counts, task.complete, single_reads(etl)) == ({"soft_failure": 10}, True, 10)
 
 
-def test_what_was_read_before_a_failure_is_kept(etl, mapped, sync):
+def test_what_was_read_before_a_failure_is_kept(etl, mapped, sync, monkeypatch):
+    monkeypatch.setattr(single_results, "connections_to", lambda server: 1)
     task = mapped(5)
     for index in range(5):
         etl.finish("etl", "r1", "work", index, result={"id": index})

@@ -19,6 +19,7 @@ import pytest
 
 from panel.domain.storages import Storage, storages_from
 from panel.mirror import object_storage
+from panel.mirror.live_reads import read_result
 from panel.mirror.models import Instance, MappedTask
 from panel.mirror.object_storage import OpenStorages, Unresolvable
 from panel.mirror.read_requests import request_resolution
@@ -101,6 +102,15 @@ def test_asked_for_they_are_read_and_judged_like_any_other(etl, mapped, sync, re
     assert rows(task)[1].error_message == "too few"
     assert rows(task)[2].result_shortened
     assert sync(task, full=True).counts == {"success": 2, "soft_failure": 2}  # and stay read
+
+
+def test_of_a_large_one_the_instance_page_shows_the_preview(etl, mapped, sync, resolved, base):
+    task = mapped(1)
+    etl.finish("etl", "r1", "work", 0, result=kept_at(base, {"log": "x" * 50_000, "rows": 3}))
+    resolved(sync(task))
+    row = Instance.objects.select_related("mapped_task__run__dag__server").get(mapped_task=task)
+    shown = read_result(instance=row)
+    assert (shown.state, shown.cut, shown.value["rows"]) == ("read", True, 3)
 
 
 def test_what_cannot_be_read_says_why_and_may_be_asked_for_again(etl, mapped, sync, resolved, base):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Final
 
 from panel.airflow import (
@@ -54,18 +55,25 @@ def read_by_plugin(reading: Reading) -> bool:
 
 def read_by_wait(reading: Reading) -> None:
     """Read the unread with one call, where it is certain whose the values are. Raises AirflowError, ClaimLost."""
-    values = _current_values(reading)
+    dag_id, run_id, task_id = reading.address
+    with ThreadPoolExecutor(1, thread_name_prefix="airflow-wait") as pool:
+        asked = pool.submit(reading.airflow.runs.results, dag_id, run_id, [task_id])
+        unread = _unread_after(reading, -1)  # while Airflow is at work
+        values = _current_values(reading, asked)
     if values is None:
         return
-    last = -1
-    while unread := list(reading.unread().filter(map_index__gt=last)[:BATCH]):
-        last = unread[-1].map_index
+    while unread:
         for instance in unread:
             if instance.map_index in values:
                 reading.settle(instance, values.pop(instance.map_index))
             else:
                 put_no_result(instance, ResultState.ABSENT)
         reading.store(unread)
+        unread = _unread_after(reading, unread[-1].map_index)
+
+
+def _unread_after(reading: Reading, map_index: int) -> list[Instance]:
+    return list(reading.unread().filter(map_index__gt=map_index)[:BATCH])
 
 
 def _crowds(indices: Sequence[int]) -> Iterator[tuple[int, int]]:
@@ -109,15 +117,15 @@ def _settle_page(reading: Reading, rows: Sequence[MappedResult]) -> None:
     reading.store(settled)
 
 
-def _current_values(reading: Reading) -> dict[int, Any] | None:
-    """The current results by index, from one call; ``None`` where they must be read one by one.
+def _current_values(reading: Reading, asked: Future[dict[str, Any]]) -> dict[int, Any] | None:
+    """The current results by index, from the answer; ``None`` where they must be read one by one.
 
     ``/wait`` gives the values in the order of map_index, without indices. They are those of the succeeded instances
     when the counts agree and no other instance can hold an old value; otherwise the list of XComs says whose they are.
     """
     dag_id, run_id, task_id = reading.address
     try:
-        values = reading.airflow.runs.results(dag_id, run_id, [task_id]).get(task_id, [])
+        values = asked.result().get(task_id, [])
     except (Unsupported, NotFinished, BadPayload, ServerFault):
         return None
     except Forbidden:

@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 
 from panel.airflow import Airflow
 from panel.domain.outcome_rules import Rule
-from panel.domain.outcomes import ResultState
+from panel.domain.outcomes import Outcome, ResultState
 from panel.domain.texts import plain
 from panel.mirror.claims import Claim
 from panel.mirror.models import Instance, MappedTask
@@ -45,8 +45,10 @@ class Reading:
 
     def unread(self) -> QuerySet[Instance]:
         """Instances whose result is to be read, with the columns that this takes."""
-        rows = Instance.objects.filter(mapped_task=self.mapped_task, result_state=ResultState.UNREAD.value)
-        return rows.order_by("map_index").only(*_NEEDED)
+        unknown = Instance.objects.filter(
+            mapped_task=self.mapped_task, outcome=Outcome.UNKNOWN_RESULT.value
+        )  # an index
+        return unknown.filter(result_state=ResultState.UNREAD.value).order_by("map_index").only(*_NEEDED)
 
     def settle(self, instance: Instance, value: Any, since: datetime | None = None) -> None:
         """This is the value that Airflow holds, ``since`` then; one that is older than the try is never taken."""

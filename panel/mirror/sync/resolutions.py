@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from django.conf import settings
 
-from panel.domain.outcomes import ResultState
+from panel.domain.outcomes import Outcome, ResultState
 from panel.mirror.claims import Claim
 from panel.mirror.models import Instance, MappedTask
 from panel.mirror.object_storage import OpenStorages, Unresolvable
@@ -65,7 +65,8 @@ def _read(storages: OpenStorages, place: str, reference: str) -> Any:
 
 
 def _held_elsewhere(mapped_task: MappedTask, *, after: int) -> Sequence[Instance]:
-    rows = Instance.objects.filter(mapped_task=mapped_task, result_state=ResultState.EXTERNAL.value)
+    unknown = Instance.objects.filter(mapped_task=mapped_task, outcome=Outcome.UNKNOWN_RESULT.value)  # an index
+    rows = unknown.filter(result_state=ResultState.EXTERNAL.value)
     return with_results(list(rows.filter(map_index__gt=after).order_by("map_index")[:AT_ONCE]))
 
 

@@ -10,9 +10,8 @@ from enum import StrEnum
 from typing import Final
 
 from panel.airflow import Airflow
-from panel.domain.outcomes import ResultState
 from panel.mirror.claims import Claim
-from panel.mirror.models import Instance, MappedTask
+from panel.mirror.models import MappedTask
 from panel.mirror.outcome_rules import rule_for
 from panel.mirror.sync.bulk_results import read_by_plugin, read_by_wait
 from panel.mirror.sync.reading import Reading
@@ -33,25 +32,20 @@ class Reader(StrEnum):
 
 def read_results(airflow: Airflow, claim: Claim[MappedTask]) -> bool:
     """Read what is unread. Whether something is left for the next pass. Raises AirflowError, ClaimLost."""
-    unread = _unread(claim.row)
-    if not unread:
+    if not claim.row.unread_results:
         return False
     reading = Reading(airflow, claim, rule_for(claim.row))
     if airflow.bulk_reads.available():
         _note(claim, Reader.PLUGIN)
         if read_by_plugin(reading):
             return True
-    elif is_finished(claim.row.run) and unread >= BULK_FROM:
+    elif is_finished(claim.row.run) and claim.row.unread_results >= BULK_FROM:
         _note(claim, Reader.WAIT)
         read_by_wait(reading)
-    if not _unread(claim.row):
+    if not claim.row.unread_results:
         return False
     _note(claim, Reader.SINGLE)
     return read_singly(reading)
-
-
-def _unread(mapped_task: MappedTask) -> int:
-    return Instance.objects.filter(mapped_task=mapped_task, result_state=ResultState.UNREAD.value).count()
 
 
 def _note(claim: Claim[MappedTask], reader: Reader) -> None:
