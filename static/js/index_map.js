@@ -97,6 +97,7 @@
       const first = index - (index % 20);
       const answer = await fetch(`${view.dataset.map}cells/?indices=${first}-${first + 19}`).catch(() => null);
       if (!answer?.ok) return;
+      for (let asked = first; asked < first + 20; asked += 1) into.set(asked, null); // what is not there is not asked again
       for (const cell of (await answer.json()).cells) into.set(cell.index, cell);
       if (into === details) tell();
     }, 150);
