@@ -27,9 +27,8 @@ def _true(fake: FakeAirflow, row: Any) -> tuple[Any, ...]:
         result = result or None
         outcome = "soft_failure" if result and result.get("status") == "failed" else "success"
     if row.state == "failed":
-        (error,) = {
-            entry["error_detail"][0]["exc_type"] for entry in row.logs[row.try_number] if "error_detail" in entry
-        }
+        log = row.logs.get(row.try_number, [])
+        error = next((entry["error_detail"][0]["exc_type"] for entry in log if "error_detail" in entry), "")
     return row.state or "", row.try_number, outcome, result, error
 
 
