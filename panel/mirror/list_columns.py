@@ -90,11 +90,11 @@ def columns(mapped_task: MappedTask, chosen: Sequence[str]) -> list[Column]:
 def optional_columns(mapped_task: MappedTask) -> dict[str, Column]:
     """Those one may add, by name: a column of the instances, or a numeric field of the results."""
     found = [
-        Column("end_date", _("ended"), lambda row: _ago(row.end_date), "end_date", "nowrap"),
-        Column("queue_wait", _("queue wait"), _queue_wait, css="number"),
-        Column("state", _("state in Airflow"), lambda row: row.state, css="nowrap"),
-        Column("error_frame", _("raised at"), lambda row: _clipped(row.error_frame, 80), css="clip mono"),
-        Column("note", _("note"), lambda row: _clipped(row.note, 200), css="clip"),
+        Column("end_date", _("ended"), lambda row: _ago(row.end_date), "end_date", "nowrap added", named=True),
+        Column("queue_wait", _("queue wait"), _queue_wait, css="number added", named=True),
+        Column("state", _("state in Airflow"), lambda row: row.state, css="nowrap added", named=True),
+        Column("error_frame", _("raised at"), lambda row: _clipped(row.error_frame, 80), css="clip mono", named=True),
+        Column("note", _("note"), lambda row: _clipped(row.note, 200), css="clip", named=True),
     ]
     found += [_number(name, column) for name, column in columns_of(mapped_task).items()]
     return {column.name: column for column in found}
@@ -115,7 +115,7 @@ def _result() -> Column:
 
 
 def _number(name: str, column: str) -> Column:
-    return Column(column, name, lambda row: _amount(getattr(row, column)), column, "number", named=True)
+    return Column(column, name, lambda row: _amount(getattr(row, column)), column, "number added", named=True)
 
 
 def _outcome(row: Instance) -> SafeString:

@@ -41,6 +41,7 @@ class ResultFieldSerializer(serializers.Serializer[Any]):
     """A number that results have, by name, over all instances; null where none has it now."""
 
     name = serializers.CharField()
+    slot = serializers.IntegerField(help_text="Lists order by it as number_<slot>.")
     count = serializers.IntegerField()
     sum = serializers.FloatField(allow_null=True)
     avg = serializers.FloatField(allow_null=True)

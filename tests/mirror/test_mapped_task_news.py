@@ -97,7 +97,7 @@ def test_a_changed_row_keeps_the_columns_one_chose(as_user, viewer, task):
     client = as_user(viewer)
     address = poll(page(client, f"{place(task)}?columns=state"))
     change(task)
-    assert '<td class="nowrap">failed</td>' in page(client, address, **HTMX)
+    assert '<td class="nowrap added" data-label="state in Airflow">failed</td>' in page(client, address, **HTMX)
 
 
 def test_a_finished_and_completely_read_task_is_not_polled(as_user, viewer, server, settings):

@@ -112,6 +112,19 @@ def test_filters_and_order_of_a_link_hold(as_user, viewer, task, query, found):
     assert rows(page(as_user(viewer), f"{place(task)}?{query}")) == found
 
 
+def test_a_link_holds_the_columns_one_added(as_user, viewer, server):
+    task = mirrored_task(server, ["success"] * 3, results={index: {"rows": 30 - index} for index in range(3)})
+    html = page(as_user(viewer), f"{place(task)}?columns=number_0&columns=queue_wait&label=&ordering=number_0")
+    assert rows(html) == [2, 1, 0]
+    head = words(html[html.index("<thead>") : html.index("</thead>")])
+    assert "queue wait" in head
+    assert "rows" in head
+    assert "raised at" not in head
+    assert '<td class="number added" data-label="rows">28</td>' in html
+    assert "columns=queue_wait&amp;columns=number_0" in html[html.index('id="tile-success"') :].split("</a>")[0]
+    assert '<input type="hidden" name="ordering" value="number_0">' in html[html.index('id="columns"') :]
+
+
 def test_without_javascript_ticked_boxes_make_one_expression(as_user, viewer, task):
     assert rows(page(as_user(viewer), f"{place(task)}?indices=0&indices=4")) == [0, 4]
 

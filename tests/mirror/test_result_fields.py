@@ -93,5 +93,5 @@ def test_the_api_gives_them_with_the_mapped_task(loaded, as_user, viewer):
     task = loaded([4, 6])
     answer = as_user(viewer).get(f"/api/v1/mapped-tasks/{task.pk}/").json()
     assert answer["result_fields"][0] == {
-        "name": "rows_loaded", "count": 2, "sum": 10.0, "avg": 5.0, "min": 4.0, "max": 6.0,
+        "name": "rows_loaded", "slot": 0, "count": 2, "sum": 10.0, "avg": 5.0, "min": 4.0, "max": 6.0,
     }  # fmt: skip
