@@ -136,6 +136,20 @@ def test_each_try_tells_why_it_failed_with_its_causes(as_user, viewer, real):
     assert MARKUP not in html
 
 
+def test_why_an_earlier_try_failed_is_read_once_and_kept(as_user, viewer, real, etl, airflow):
+    airflow.instances.clear("etl", "r1", [("work", 1)], dry_run=False)
+    etl.finish("etl", "r1", "work", 1, error=("ValueError", "another one"))
+    TryError.objects.all().delete()
+    client = as_user(viewer)
+    text = words(page(client, at(real, 1, "instance_tries"), **HTMX))
+    assert text.index("ValueError : another one") < text.index("KeyError : 'x'")
+    assert TryError.objects.filter(mapped_task=real, map_index=1).count() == 2
+    etl.forget_requests()
+    page(client, at(real, 1, "instance_tries"), **HTMX)
+    assert etl.calls("GET", "/tries")
+    assert not etl.calls("GET", "/logs/")
+
+
 def test_the_whole_log_can_be_downloaded_as_text(as_user, viewer, real, etl):
     etl.set_log("etl", "r1", "work", 1, 1, [{"event": f"reading {MARKUP}", "level": "info"}, {"event": "the end"}])
     answer = as_user(viewer).get(f"{at(real, 1, 'instance_log_text')}?try_number=1")
