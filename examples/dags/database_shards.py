@@ -61,7 +61,7 @@ def rehearsed() -> Rehearsal:
     schedule=None,
     catchup=False,
     params=PARAMS,
-    max_active_runs=1,  # two runs would replace each other's rows
+    max_active_runs=4,
     tags=["example", "database"],
     doc_md=__doc__,
     dag_display_name="Database shards",

@@ -68,6 +68,8 @@ class ShardLoad:
         rows = batches = 0
         with closing(connect(source)) as reading, closing(connect(target)) as writing:
             cursor = writing.cursor()
+            # Two loads of one shard, of two runs perhaps, go one after the other; the lock ends with the transaction.
+            cursor.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", [f"{TABLE}/{self.shard}"])
             cursor.execute(SQL("DELETE FROM {} WHERE shard = %s").format(self.target), [self.shard])
             replaced = cursor.rowcount
             for batch in self._batches(reading, empty=rehearse_empty):
