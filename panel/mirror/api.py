@@ -188,7 +188,9 @@ class InstanceList(OneMappedTask, ListAPIView[Instance]):
         selection = selection_from(self.request.query_params)
         found = instance_lists.matching(self.mapped_task, selection)
         self.known_count = found.count
-        return found.rows(self.mapped_task, selection)
+        ordering = self.request.query_params.get("ordering") or self.default_ordering
+        walked_by = self.orderings.get(ordering.removeprefix("-"), "")  # the paginator refuses an unknown one
+        return found.rows(self.mapped_task, selection, walked_by=walked_by)
 
     def paginate_queryset(self, queryset: Any) -> Any:
         return selectors.with_results(super().paginate_queryset(queryset) or [])

@@ -42,13 +42,13 @@ class Matching:
     count: int
     keys: tuple[int, ...] | None = None
 
-    def rows(self, mapped_task: MappedTask, selection: Selection) -> QuerySet[Instance]:
-        """The queryset to make a page of.
+    def rows(self, mapped_task: MappedTask, selection: Selection, *, walked_by: str) -> QuerySet[Instance]:
+        """The queryset to make a page of, in the order of the column ``walked_by``.
 
         By key alone where there are keys: beside the mapped task SQLite would walk through the index of the order.
         """
         if self.keys is None:
-            rows = select_instances(mapped_task, selection)
+            rows = select_instances(mapped_task, selection, walked_by=walked_by)
         else:
             rows = Instance.objects.filter(pk__in=self.keys)
         return rows.defer("error_folded")
@@ -70,10 +70,10 @@ def instance_page(
     mapped_task: MappedTask, selection: Selection, found: Matching, *, ordering: str, cursor: str | None, page_size: int
 ) -> Page[Instance]:
     """``ordering`` is one of ORDERINGS, ``-`` in front for descending. Raises BadCursor."""
-    sign = "-" if ordering.startswith("-") else ""
+    sign, column = ("-" if ordering.startswith("-") else ""), ORDERINGS[ordering.removeprefix("-")]
     return keyset_page(
-        found.rows(mapped_task, selection),
-        ordering=sign + ORDERINGS[ordering.removeprefix("-")],
+        found.rows(mapped_task, selection, walked_by=column),
+        ordering=sign + column,
         tiebreak="map_index",
         cursor=cursor,
         page_size=page_size,

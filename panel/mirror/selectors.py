@@ -11,6 +11,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db.models import Q, QuerySet
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from panel.domain import states
@@ -26,11 +27,13 @@ RESULTS_A_QUERY: Final = 1_000
 _WITH_ERRORS: Final = (Outcome.SOFT_FAILURE, Outcome.HARD_FAILURE, Outcome.RETRYING)
 """The outcomes of instances that have an error text (sync.rows)."""
 _BOUNDS: Final = {
-    "try_number": "try_number",
-    "try_number_gte": "try_number__gte",
-    "duration_gte": "duration__gte",
-    "duration_lte": "duration__lte",
+    "try_number": ("try_number", "exact"),
+    "try_number_gte": ("try_number", "gte"),
+    "duration_gte": ("duration", "gte"),
+    "duration_lte": ("duration", "lte"),
 }
+_RANGED: Final = frozenset({"map_index", "try_number", "duration"})
+"""Columns that are filtered by ranges and have an index; ``COALESCE`` of one is a value that no index has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,24 +146,28 @@ def with_results(rows: Sequence[Instance]) -> Sequence[Instance]:
     return rows
 
 
-def select_instances(mapped_task: MappedTask, selection: Selection) -> QuerySet[Instance]:
+def select_instances(mapped_task: MappedTask, selection: Selection, *, walked_by: str = "") -> QuerySet[Instance]:
     """The instances that are meant, by map index: the one filter of pages, API, exports and retries.
 
-    Indices outside the map match nothing; an empty selection matches everything.
+    Indices outside the map match nothing; an empty selection matches everything. ``walked_by`` is the column whose
+    index will be walked through for a few rows of many: then no range of another index is to be read and sorted.
     """
     chosen = instances(mapped_task)
+    aside = _RANGED - {walked_by} if walked_by else frozenset()
+    chosen = chosen.alias(**{f"any_{name}": Coalesce(name, name) for name in aside})
     if selection.outcomes:
         chosen = chosen.filter(outcome__in=sorted(selection.outcomes))
     if selection.indices:
-        chosen = chosen.filter(_at(mapped_task, selection.indices))
+        column = "any_map_index" if "map_index" in aside else "map_index"
+        chosen = chosen.filter(_at(mapped_task, selection.indices, column))
     if selection.error_groups:
         chosen = chosen.filter(error_group__in=sorted(selection.error_groups))
     if selection.label:  # only those in the index of labels, which holds the text itself
         chosen = chosen.filter(label_folded__isnull=False, label_folded__contains=selection.label.casefold())
-    for bound, lookup in _BOUNDS.items():
+    for bound, (name, comparison) in _BOUNDS.items():
         value = getattr(selection, bound)
         if value is not None:
-            chosen = chosen.filter(**{lookup: value})
+            chosen = chosen.filter(**{f"{'any_' if name in aside else ''}{name}__{comparison}": value})
     if selection.q:  # nothing else has an error text: only the rows of these are read
         chosen = chosen.filter(outcome__in=_WITH_ERRORS, error_folded__contains=selection.q.casefold())
     return chosen
@@ -170,20 +177,20 @@ def sync_request(request_id: int) -> SyncRequest:
     return SyncRequest.objects.select_related("server").get(pk=request_id)
 
 
-def _at(mapped_task: MappedTask, indices: IndexExpression) -> Q:
+def _at(mapped_task: MappedTask, indices: IndexExpression, column: str) -> Q:
     single = [first for first, last in indices.ranges if first == last]
     ranges = [pair for pair in indices.ranges if pair[0] != pair[1]]
-    chosen = Q(map_index__in=single) if single else Q()
+    chosen = Q(**{f"{column}__in": single}) if single else Q()
     if len(ranges) <= RANGES_A_QUERY:
-        return chosen | _in_ranges(ranges)
+        return chosen | _in_ranges(ranges, column)
     for start in range(0, len(ranges), RANGES_A_QUERY):
         part = _in_ranges(ranges[start : start + RANGES_A_QUERY])
         chosen |= Q(pk__in=Instance.objects.filter(part, mapped_task=mapped_task).values("pk"))
     return chosen
 
 
-def _in_ranges(ranges: Iterable[tuple[int, int]]) -> Q:
+def _in_ranges(ranges: Iterable[tuple[int, int]], column: str = "map_index") -> Q:
     chosen = Q()
     for pair in ranges:
-        chosen |= Q(map_index__range=pair)
+        chosen |= Q(**{f"{column}__range": pair})
     return chosen
