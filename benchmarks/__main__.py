@@ -53,14 +53,19 @@ def main() -> None:
         )
         with airflow:
             order = prepared(airflow)
-            figures = [
-                Figure(**figure)
-                for part in options.only or PARTS
-                for command in PARTS[part]
-                for figure in run_part(command, order)
-            ]
+            figures: list[Figure] = []
+            failed = []
+            for part in options.only or PARTS:
+                for command in PARTS[part]:
+                    try:
+                        figures += run_part(command, order)
+                    except PartFailed as error:
+                        print(error, flush=True)
+                        failed.append(" ".join(command))
     table = markdown(figures)
     print(f"\n{table}")
+    if failed:
+        raise SystemExit(f"Not measured, see above: {', '.join(failed)}")
     if options.write:
         head, _mark, _old = TABLE.read_text().partition(MARK)
         TABLE.write_text(f"{head}{MARK}\n\n{stamp()}\n\n{table}\n")
@@ -93,7 +98,12 @@ def finished_run(airflow: AirflowStandalone) -> str:
     return str(run["dag_run_id"])
 
 
-def run_part(command: list[str], order: dict[str, Any]) -> list[dict[str, Any]]:
+class PartFailed(Exception):
+    """A part did not come to figures; what it said."""
+
+
+def run_part(command: list[str], order: dict[str, Any]) -> list[Figure]:
+    """Raises PartFailed; the other parts are measured all the same."""
     print(f"{' '.join(command)} …", flush=True)
     done = subprocess.run(
         [sys.executable, "-m", *command],
@@ -105,8 +115,9 @@ def run_part(command: list[str], order: dict[str, Any]) -> list[dict[str, Any]]:
         timeout=1_800,
     )
     if done.returncode:
-        raise SystemExit(f"{' '.join(command)} failed:\n{done.stdout[-2_000:]}{done.stderr[-4_000:]}")
-    figures: list[dict[str, Any]] = json.loads(done.stdout.strip().splitlines()[-1])
+        raise PartFailed(f"{' '.join(command)} failed:\n{done.stdout[-2_000:]}{done.stderr[-4_000:]}")
+    figures = [Figure(**figure) for figure in json.loads(done.stdout.strip().splitlines()[-1])]
+    print(markdown(figures), flush=True)
     return figures
 
 
