@@ -1,4 +1,4 @@
-"""What somebody asks for: which instances, what to do with them, and how carefully. Pure."""
+"""What somebody asks for: which instances, and what to do with them. Pure."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from django.utils.translation import gettext as _
 
 from panel.domain.selection import Selection
 from panel.problems import Unprocessable
-from panel.retries.models import LARGEST_CHUNK, LONGEST_REASON
+from panel.retries.models import LONGEST_REASON
+from panel.retries.policies import Policy
 from panel.retries.states import Action
 
-MOST_CHUNKS_PER_MINUTE: Final = 600
 LONGEST_KEY: Final = 200
 MOST_MAPPED_TASKS: Final = 50
 BOUNDS: Final = ("try_number_gte", "duration_gte", "duration_lte")
@@ -60,43 +60,6 @@ class Ask:
             raise _wrong("mapped_tasks", _("At most %(most)s mapped tasks at once.") % {"most": MOST_MAPPED_TASKS})
         if not self.selection:
             raise _wrong("selection", _("Choose something: an empty selection would mean every index."))
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """How the chunks are sent. ``canary`` indices go first; the rest only if at most
-    ``canary_max_failure_rate`` (0 to 1) of them failed again.
-    """
-
-    chunk_size: int = LARGEST_CHUNK
-    chunks_per_minute: float | None = None
-    canary: int | None = None
-    canary_max_failure_rate: float | None = None
-
-    def as_json(self) -> dict[str, Any]:
-        return {
-            "chunk_size": self.chunk_size,
-            "chunks_per_minute": self.chunks_per_minute,
-            "canary": self.canary,
-            "canary_max_failure_rate": self.canary_max_failure_rate,
-        }
-
-    def check(self) -> None:
-        """Raises Unprocessable naming every wrong number."""
-        fields: dict[str, list[str]] = {}
-        if not 1 <= self.chunk_size <= LARGEST_CHUNK:
-            fields["chunk_size"] = [_("A number from 1 to %(most)s.") % {"most": LARGEST_CHUNK}]
-        if self.chunks_per_minute is not None and not 0 < self.chunks_per_minute <= MOST_CHUNKS_PER_MINUTE:
-            fields["chunks_per_minute"] = [_("A number above 0, at most %(most)s.") % {"most": MOST_CHUNKS_PER_MINUTE}]
-        if self.canary is not None and self.canary < 1:
-            fields["canary"] = [_("At least 1 index, or leave it empty.")]
-        rate = self.canary_max_failure_rate
-        if rate is not None and not 0 <= rate <= 1:
-            fields["canary_max_failure_rate"] = [_("A share from 0 to 1.")]
-        if rate is not None and self.canary is None:
-            fields["canary_max_failure_rate"] = [_("Say how many indices go first, too.")]
-        if fields:
-            raise Unprocessable(_("Some fields are not right."), fields)
 
 
 def checked_reason(reason: str) -> str:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from panel.mirror.models import MappedTask
-from panel.retries.asks import Policy
 from panel.retries.choice import Plan
+from panel.retries.policies import Policy
 
 SECONDS_TO_CLEAR_ONE: Final = 0.0055
 """AIRFLOW.md §5."""

@@ -9,8 +9,9 @@ from uuid import uuid4
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
-from panel.retries.asks import LONGEST_KEY, MOST_CHUNKS_PER_MINUTE, Policy
+from panel.retries.asks import LONGEST_KEY
 from panel.retries.models import LARGEST_CHUNK, LONGEST_REASON
+from panel.retries.policies import MOST_CHUNKS_PER_MINUTE, Policy
 
 FIELD_OF_SERVICE: Final = {"canary_max_failure_rate": "canary_percent"}
 """Where the form's field has another name than the service's argument."""

@@ -14,9 +14,10 @@ from panel.domain.index_expression import IndexExpression, MalformedIndexExpress
 from panel.domain.outcomes import Outcome
 from panel.domain.selection import LONGEST_DURATION, TEXT_LENGTH, Selection
 from panel.retries import selectors
-from panel.retries.asks import LONGEST_KEY, MOST_MAPPED_TASKS, Ask, Policy
+from panel.retries.asks import LONGEST_KEY, MOST_MAPPED_TASKS, Ask
 from panel.retries.choice import by_error_group, by_outcome
 from panel.retries.models import LARGEST_CHUNK, RetryItem, RetryJob
+from panel.retries.policies import Policy
 from panel.retries.report import closing_sentence
 from panel.retries.services import Preview
 from panel.retries.states import Action, ItemState

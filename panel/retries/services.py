@@ -22,11 +22,12 @@ from panel.mirror.models import MappedTask
 from panel.mirror.services import sync_mapped_task
 from panel.problems import Conflicting, Problem, Unprocessable
 from panel.retries import selectors
-from panel.retries.asks import LONGEST_KEY, Ask, Policy, body_hash, checked_reason
+from panel.retries.asks import LONGEST_KEY, Ask, body_hash, checked_reason
 from panel.retries.choice import Plan
 from panel.retries.estimates import estimate_seconds
 from panel.retries.models import RetryItem, RetryJob
 from panel.retries.planning import make_plan
+from panel.retries.policies import Policy
 from panel.retries.states import CANCELLABLE, PAUSABLE, ItemState, JobState
 from panel.retries.storing import store_job
 from panel.retries.tokens import check_token, plan_token

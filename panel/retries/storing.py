@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from django.contrib.auth.models import User
 from django.utils import timezone
 
-from panel.retries.asks import Ask, Policy
+from panel.retries.asks import Ask
 from panel.retries.choice import Candidate, Plan, RunChoice, TaskChoice
 from panel.retries.models import RetryItem, RetryJob, RetryRun, RetryTarget
+from panel.retries.policies import Policy
 from panel.servers.models import Server
 
 ROWS_A_QUERY = 2_000

@@ -18,8 +18,9 @@ from panel.domain.selection import Selection
 from panel.mirror.models import Dag, DagRun, MappedTask
 from panel.mirror.services import find_or_fetch_run, sync_mapped_task
 from panel.retries import runner, selectors
-from panel.retries.asks import Ask, Policy
+from panel.retries.asks import Ask
 from panel.retries.models import RetryChunk, RetryItem, RetryJob
+from panel.retries.policies import Policy
 from panel.retries.services import preview_retry, request_retry
 from tests.fakes.airflow import FakeAirflow, Task
 

@@ -8,8 +8,8 @@ import httpx
 import pytest
 
 from panel.retries import runner, selectors
-from panel.retries.asks import Policy
 from panel.retries.models import RetryJob
+from panel.retries.policies import Policy
 from panel.retries.runner.claims import Claim
 from panel.retries.services import cancel_job, pause_job, resume_job
 from tests.retries.conftest import Killed, pass_time

@@ -8,8 +8,8 @@ import pytest
 from django.urls import reverse
 
 from panel.retries import selectors
-from panel.retries.asks import Policy
 from panel.retries.models import RetryJob
+from panel.retries.policies import Policy
 from panel.retries.services import cancel_job
 from tests.retries.conftest import pass_time
 

@@ -8,8 +8,8 @@ from panel.access.models import AuditEvent
 from panel.domain.outcomes import Outcome
 from panel.problems import Conflicting, Unprocessable
 from panel.retries import selectors
-from panel.retries.asks import Policy
 from panel.retries.models import RetryItem, RetryJob
+from panel.retries.policies import Policy
 from panel.retries.services import cancel_job, pause_job, resume_job
 from panel.retries.states import Action
 

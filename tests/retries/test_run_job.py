@@ -8,7 +8,7 @@ import pytest
 
 from panel.domain.outcomes import Outcome
 from panel.retries import selectors
-from panel.retries.asks import Policy
+from panel.retries.policies import Policy
 from panel.retries.report import closing_sentence
 from tests.fakes.airflow import Fatal
 from tests.retries.conftest import pass_time

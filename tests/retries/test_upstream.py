@@ -7,7 +7,7 @@ import pytest
 from panel.airflow import Unsupported
 from panel.domain.outcomes import Outcome
 from panel.problems import Unprocessable
-from panel.retries.asks import Policy
+from panel.retries.policies import Policy
 from tests.fakes.airflow import Task
 
 pytestmark = pytest.mark.django_db
