@@ -18,6 +18,7 @@ from panel.servers import client, slots
 from panel.servers.encryption import encrypt
 from panel.servers.models import Server
 from tests.fakes.airflow import FakeAirflow
+from tests.fakes.airflow.openapi import wrong_requests
 from tests.live.airflow_server import kubernetes_standin, real_airflow, s3_server
 
 # Here, so that tests/live and tests/contract share one Airflow.
@@ -27,6 +28,14 @@ __all__ = ["kubernetes_standin", "real_airflow", "s3_server"]
 @pytest.fixture(autouse=True)
 def _quick_passwords(settings) -> None:
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+@pytest.fixture(autouse=True)
+def _airflow_understands_every_request() -> Iterator[None]:
+    """What our client sent to a fake, and the real server of that version would have refused or ignored."""
+    wrong_requests.clear()
+    yield
+    assert not wrong_requests, wrong_requests[0]
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """A pytest plug-in, loaded before the settings: tests depend on no variable and no file of the machine.
 
-``MAPBOARD_TEST_DATABASE_URL`` and ``MAPBOARD_TEST_REDIS_URL`` (set by .ci/run) run them on PostgreSQL and Redis.
+``MAPBOARD_TEST_DATABASE_URL`` and ``MAPBOARD_TEST_REDIS_URL`` (set by .ci/run) run them on PostgreSQL and Redis;
+``MAPBOARD_HISTORIES`` says how many random histories are looked for (tests/mirror/test_sync_histories.py and others).
 """
 
 from __future__ import annotations
@@ -13,9 +14,11 @@ import tempfile
 _OURS = {"SECRET_KEY", "ALLOWED_HOSTS", "CSRF_TRUSTED_ORIGINS", "DEBUG", "LOG_LEVEL", "DATABASE_URL", "REDIS_URL"}
 _BEGINNINGS = ("MAPBOARD_", "AIRFLOW_", "MIRROR_", "RETRY_", "RETRIES_", "LAUNCH_", "RESULT_")
 
+_KEPT = ("MAPBOARD_TEST_", "MAPBOARD_HISTORIES")
+
 for _name in list(os.environ):
     _plain = _name.removesuffix("_FILE")
-    if not _name.startswith("MAPBOARD_TEST_") and (_plain in _OURS or _plain.startswith(_BEGINNINGS)):
+    if not _name.startswith(_KEPT) and (_plain in _OURS or _plain.startswith(_BEGINNINGS)):
         del os.environ[_name]
 
 _var = tempfile.mkdtemp(prefix="mapboard-tests-")

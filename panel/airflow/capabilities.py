@@ -48,6 +48,11 @@ class Capabilities:
         return self.numbers >= (3, 2, 0)
 
     @property
+    def orders_xcoms(self) -> bool:
+        """XCom lists take ``order_by`` (3.2.2+); older servers order them by index anyway, and ignore it."""
+        return self.numbers >= (3, 2, 2)
+
+    @property
     def ordered_results(self) -> bool:
         """``/wait`` gives the results of a finished run in the order of map_index (3.3.0+)."""
         return self.numbers >= (3, 3, 0)

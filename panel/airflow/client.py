@@ -69,7 +69,7 @@ class Airflow:
         self.dags = DagsNamespace(self._transport)
         self.runs = RunsNamespace(self._transport, self._known_capabilities)
         self.instances = InstancesNamespace(self._transport, self._known_capabilities)
-        self.xcoms = XComsNamespace(self._transport)
+        self.xcoms = XComsNamespace(self._transport, self._known_capabilities)
         self.logs = LogsNamespace(self._transport)
         self.bulk_reads = BulkReadsNamespace(self._transport, self._known_capabilities)
 

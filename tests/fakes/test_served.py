@@ -133,3 +133,12 @@ def test_requests_at_once_are_counted(remote, airflow):
 def test_mistakes_in_staging_are_told(remote, verb, body, status):
     answer = httpx.post(f"{remote.base_url}/_stage/{verb}", json=body, trust_env=False)
     assert answer.status_code == status
+
+
+def test_effects_are_counted_there_too(remote, airflow):
+    airflow.instances.clear("etl", "r1", [("work", 3)], dry_run=False)
+    airflow.instances.set_state("etl", "r1", "work", 5, "failed")
+    remote.run_queued()
+    assert remote.clears("etl", "r1", "work") == {3: 1}
+    assert remote.marks("etl", "r1", "work") == {5: 1}
+    assert remote.tries_started("etl", "r1", "work") == dict.fromkeys(range(20), 1) | {3: 2}

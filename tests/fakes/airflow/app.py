@@ -25,12 +25,15 @@ import httpx
 from tests.fakes.airflow import clearing, dags_api, instances_api, plugin_api, results_api, runs_api
 from tests.fakes.airflow.auth import Auth, password_of
 from tests.fakes.airflow.faults import Fault, lose_connection, stay_silent
+from tests.fakes.airflow.openapi import Document, document_of
 from tests.fakes.airflow.remote import staged
 from tests.fakes.airflow.stage import Stage
 from tests.fakes.airflow.state import World
 from tests.fakes.airflow.wire import Answer, Handler, Recorded, Request, Routes, page_of_airflow, refuse
 
 WRITES = {"trigger", "clear", "patch"}
+OURS = "mapboard"
+"""The User-Agent of Mapboard's client: a test that speaks HTTP itself may send what it likes."""
 
 
 class FakeAirflow(Stage):
@@ -77,6 +80,10 @@ class FakeAirflow(Stage):
         return f"<FakeAirflow {self.version}>"
 
     # For tests
+
+    @property
+    def document(self) -> Document:
+        return document_of(self.numbers)
 
     @property
     def base_url(self) -> str:
@@ -129,6 +136,8 @@ class FakeAirflow(Stage):
             return lose_connection(environ, refused=True)
         inside = request.path.startswith(self.prefix + "/")
         request.path = request.path.removeprefix(self.prefix)
+        if inside and request.headers.get("user-agent") == OURS:
+            self.document.check(request)
         fault = self._next_fault(request)
         if self.delay_seconds:
             time.sleep(self.delay_seconds)

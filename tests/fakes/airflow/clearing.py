@@ -6,7 +6,7 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from tests.fakes.airflow import lists, shown
-from tests.fakes.airflow.dags_api import CLEAR_FIELDS
+from tests.fakes.airflow.openapi import BODY_OF_CLEAR
 from tests.fakes.airflow.scheduler import Scheduler
 from tests.fakes.airflow.state import FINISHED, Dag, Instance, Run
 from tests.fakes.airflow.wire import Answer, Request, Routes, invalid, refuse, strict
@@ -49,7 +49,7 @@ class Clearing:
         rows = self._rows(run, self._wanted(dag, run, body), body)
         if not body.get("dry_run", True):
             notes = {row.id: row.note for row in rows}
-            self._clear(dag, run, rows, body)
+            self._clear(dag, run, rows, body, request.user)
             answer = [self._shown(row) for row in rows]
             for row, old in zip(answer, notes.values(), strict=True):
                 row["note"] = old  # the answer shows the note from before
@@ -58,7 +58,7 @@ class Clearing:
         return Answer(200, {"task_instances": answer, "total_entries": len(answer), **lists.NO_CURSORS})
 
     def _checked(self, body: Any) -> dict[str, Any]:
-        names = [name for since, names in CLEAR_FIELDS.items() if self.fake.numbers >= since for name in names]
+        names = self.fake.document.body_fields(BODY_OF_CLEAR)
         if isinstance(body, dict):
             if body.get("only_failed") and body.get("only_running"):
                 raise invalid(
@@ -119,10 +119,11 @@ class Clearing:
                 rows.append(row)
         return rows
 
-    def _clear(self, dag: Dag, run: Run, rows: list[Instance], body: dict[str, Any]) -> None:
+    def _clear(self, dag: Dag, run: Run, rows: list[Instance], body: dict[str, Any], user: str) -> None:
         if body.get("prevent_running_task") and any(row.state == "running" for row in rows):
             raise refuse(409, RUNNING)
         for row in rows:
+            self.world.effects.add("clear", row.place, row.state, user)
             self._clear_one(dag, row)
             if body.get("note") is not None:
                 row.note = body["note"]

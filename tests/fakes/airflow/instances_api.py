@@ -131,7 +131,7 @@ class InstancesApi:
             now = self.world.clock.now()
             row.start_date = row.start_date or now
             row.end_date = row.end_date if row.state in ("success", "failed", "skipped") else now
-            Scheduler(self.world).mark(row, body["new_state"])
+            Scheduler(self.world).mark(row, body["new_state"], request.user)
         return self._answer([row], 1)
 
     def _listed(self, request: Request, rows: list[Instance], *, cursors: bool = True) -> Answer:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 VERBS = {
     "add_dag", "add_run", "expand", "start", "finish", "set_state", "finish_run", "run_queued", "push_xcom", "set_log",
     "add_import_error", "remove_run", "remove_dag", "new_version", "states", "fail_next", "forbid", "allow",
-    "forget_requests", "reset",
+    "forget_requests", "reset", "clears", "marks", "tries_started",
 }  # fmt: skip
 SETTINGS = {"clamp", "down", "delay_seconds", "log_page_size", "plugin"}
 
@@ -115,13 +115,24 @@ class RemoteFake:
         return [one for one in self.requests if method in ("", one.method) and path in one.path]
 
     def states(self, dag_id: str, run_id: str, task_id: str) -> dict[int, str | None]:
-        found = self._post("states", [dag_id, run_id, task_id], {})["result"]
-        return {int(index): state for index, state in found.items()}
+        return self._by_index("states", dag_id, run_id, task_id)
+
+    def clears(self, dag_id: str, run_id: str, task_id: str) -> dict[int, int]:
+        return self._by_index("clears", dag_id, run_id, task_id)
+
+    def marks(self, dag_id: str, run_id: str, task_id: str) -> dict[int, int]:
+        return self._by_index("marks", dag_id, run_id, task_id)
+
+    def tries_started(self, dag_id: str, run_id: str, task_id: str) -> dict[int, int]:
+        return self._by_index("tries_started", dag_id, run_id, task_id)
 
     def __getattr__(self, verb: str) -> Callable[..., Any]:
         if verb not in VERBS:
             raise AttributeError(verb)
         return lambda *args, **kwargs: self._post(verb, list(args), kwargs)["result"]
+
+    def _by_index(self, verb: str, *place: str) -> dict[int, Any]:
+        return {int(index): value for index, value in self._post(verb, list(place), {})["result"].items()}
 
     def _post(self, verb: str, args: list[Any], kwargs: dict[str, Any]) -> dict[str, Any]:
         if "tasks" in kwargs:

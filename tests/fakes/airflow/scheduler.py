@@ -36,6 +36,7 @@ class Scheduler:
     def start(self, row: Instance) -> None:
         """Begin a try: its number goes up unless it was scheduled already; XComs of older tries go away now."""
         now = self.world.clock.now()
+        self.world.effects.add("try", row.place, row.state)
         if row.state not in ("scheduled", "queued"):
             row.try_number += 1
         row.state, row.start_date, row.end_date, row.updated_at = "running", now, None, now
@@ -220,8 +221,9 @@ class Scheduler:
         run.state, run.end_date = state, self.world.clock.now()
         run.updated_at = run.end_date
 
-    def mark(self, row: Instance, state: str) -> None:
+    def mark(self, row: Instance, state: str, user: str = "") -> None:
         """Set by hand: no try begins or ends, and downstream is not touched."""
+        self.world.effects.add("mark", row.place, row.state, user)
         row.state, row.updated_at = state, self.world.clock.now()
 
 

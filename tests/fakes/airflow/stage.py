@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from datetime import timedelta
 from typing import Any
 
+from tests.fakes.airflow.effects import Effects
 from tests.fakes.airflow.scheduler import Error, Scheduler
 from tests.fakes.airflow.state import Clock, Dag, Instance, Run, Task, World
 
@@ -188,6 +189,22 @@ class Stage:
     def states(self, dag_id: str, run_id: str, task_id: str) -> dict[int, str | None]:
         """The state by map index, as Airflow holds it: for assertions."""
         return {index: row.state for index, row in sorted(self.world.of_task(dag_id, run_id, task_id).items())}
+
+    def clears(self, dag_id: str, run_id: str, task_id: str) -> dict[int, int]:
+        """How often each index was cleared; clearing one that waits without a state anyway does not count."""
+        return dict(self.effects.count("clear", dag_id, run_id, task_id))
+
+    def marks(self, dag_id: str, run_id: str, task_id: str) -> dict[int, int]:
+        """How often each index was set to another state by hand."""
+        return dict(self.effects.count("mark", dag_id, run_id, task_id))
+
+    def tries_started(self, dag_id: str, run_id: str, task_id: str) -> dict[int, int]:
+        """How many tries of each index began to run."""
+        return dict(self.effects.count("try", dag_id, run_id, task_id))
+
+    @property
+    def effects(self) -> Effects:
+        return self.world.effects
 
     @property
     def _scheduler(self) -> Scheduler:

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from tests.fakes.airflow.effects import Effects
+
 FINISHED = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
 
 
@@ -127,6 +129,10 @@ class Instance:
     logs: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
 
     @property
+    def place(self) -> tuple[str, str, str, int]:
+        return self.dag_id, self.run_id, self.task_id, self.map_index
+
+    @property
     def duration(self) -> float | None:
         if self.start_date is None or self.end_date is None:
             return None
@@ -147,6 +153,7 @@ class World:
     keys: dict[tuple[str, str, str, int], set[str]] = field(default_factory=dict)
     """Which XCom keys an instance has."""
     import_errors: list[dict[str, Any]] = field(default_factory=list)
+    effects: Effects = field(default_factory=Effects)
 
     def of_run(self, dag_id: str, run_id: str) -> list[Instance]:
         return [row for rows in self.rows.get((dag_id, run_id), {}).values() for row in rows.values()]
