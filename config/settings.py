@@ -290,6 +290,14 @@ if not 1 <= AIRFLOW_TIMEOUT_SECONDS <= 600:
 MIRROR_FRESH_SECONDS: float = env.float("MIRROR_FRESH_SECONDS", 4.0)
 MIRROR_RUNS_PER_DAG: int = env.int("MIRROR_RUNS_PER_DAG", 25)
 MIRROR_DAYS: int = env.int("MIRROR_DAYS", 30)
+RETRY_LEASE_SECONDS: float = env.float("RETRY_LEASE_SECONDS", 90.0)
+RETRY_UNSURE_SECONDS: float = env.float("RETRY_UNSURE_SECONDS", 60.0)
+if RETRY_LEASE_SECONDS <= 0 or RETRY_UNSURE_SECONDS <= 0:
+    raise ImproperlyConfigured("RETRY_LEASE_SECONDS and RETRY_UNSURE_SECONDS must be above 0.")
+if IN_PRODUCTION and (RETRY_LEASE_SECONDS < 30 or RETRY_UNSURE_SECONDS < 30):
+    raise ImproperlyConfigured(
+        "RETRY_LEASE_SECONDS and RETRY_UNSURE_SECONDS must be at least 30 in production: shorter ones are for tests."
+    )
 LAUNCH_DEADLINE_SECONDS: float = env.float("LAUNCH_DEADLINE_SECONDS", 30 * 60.0)
 RESULT_PREVIEW_BYTES: int = env.int("RESULT_PREVIEW_BYTES", 4096)
 XCOM_STORAGE = storages(env.str("MAPBOARD_XCOM_STORAGE", ""), "MAPBOARD_XCOM_STORAGE")

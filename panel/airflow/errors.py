@@ -3,6 +3,7 @@
     AirflowError
     ├── Unreachable            no answer: refused, name not found, TLS, connection lost
     │   └── TimedOut           no answer in time
+    │       └── NotSent        it waited too long for its turn and never left: Airflow certainly did nothing
     ├── Rejected               Airflow answered, and said no (.status, .detail, .fields)
     │   ├── Unauthorized       401, or 403 "Invalid JWT token", also after a new login
     │   ├── Forbidden          403
@@ -37,6 +38,12 @@ class Unreachable(AirflowError):
 
 class TimedOut(Unreachable):
     code = "airflow_timed_out"
+
+
+class NotSent(TimedOut):
+    """Says nothing about whether Airflow can be reached."""
+
+    code = "airflow_busy"
 
 
 class Rejected(AirflowError):

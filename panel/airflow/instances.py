@@ -17,7 +17,7 @@ from panel.airflow.models import TaskInstance, TaskInstanceDetails, Try
 from panel.airflow.ordered_pages import in_order, read_ahead
 from panel.airflow.paging import BULK_PAGE, PAGE, Page, by_post, cursor_pages
 from panel.airflow.runs import utc
-from panel.airflow.transport import Params, Transport
+from panel.airflow.transport import Params, Patience, Transport
 
 Target = tuple[str, int] | str
 """What to clear: one index of a task, or a whole task by its id."""
@@ -117,13 +117,15 @@ class InstancesNamespace:
         include_upstream: bool = False,
         reset_dag_runs: bool = True,
         note: str = "",
+        patience: Patience | None = None,
     ) -> list[TaskInstance]:
         """Clear these instances whatever their state, and answer what was (``dry_run``: would be) cleared.
 
-        Rows of a dry run show current states. ``note`` and ``prevent_running_task`` are sent where the server knows
-        them; with the latter a running instance among the targets raises Conflict and nothing is cleared. Raises
-        Unsupported where the server would clear every index of a task instead of those named (AIRFLOW.md §12),
-        ValueError without targets: Airflow would take that for the whole run.
+        Rows of a dry run show current states. ``patience`` is for the real clear: Airflow needs a while for many
+        (AIRFLOW.md §5). ``note`` and ``prevent_running_task`` are sent where the server knows them; with the latter a
+        running instance among the targets raises Conflict and nothing is cleared. Raises Unsupported where the server
+        would clear every index of a task instead of those named (AIRFLOW.md §12), ValueError without targets: Airflow
+        would take that for the whole run.
         """
         if not targets:
             raise ValueError("Nothing to clear: no targets were given.")
@@ -148,7 +150,7 @@ class InstancesNamespace:
         address = path(API, "dags", dag_id, "clearTaskInstances")
         if dry_run:
             return self._transport.list_by_post(address, _Instances, body).rows
-        return self._transport.write("POST", address, _Instances, body).rows
+        return self._transport.write("POST", address, _Instances, body, patience=patience).rows
 
     def set_state(self, dag_id: str, run_id: str, task_id: str, map_index: int, state: str, note: str = "") -> None:
         """Mark as ``success``, ``failed`` or ``skipped`` without running anything."""

@@ -40,6 +40,8 @@ WHOLE_ANSWER_TIMEOUTS: Final = 5
 """An answer that trickles in may take this many time-outs in all."""
 ERROR_BODY_BYTES: Final = 256 * 1024
 _SENTENCE_LENGTH: Final = 300
+_START_BY: Final = "mapboard.start_by"
+"""A request's extension: the monotonic time after which it must not leave any more."""
 _LOOPBACK: Final = ("all://127.0.0.1", "all://localhost", "all://[::1]")
 """A company's proxy cannot reach these, and is not asked to."""
 
@@ -60,12 +62,20 @@ class Limits:
     max_in_flight: int
 
 
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """Of a write: seconds until its answer is given up on, and in which it leaves, or raises NotSent and never does."""
+
+    timeout_seconds: float
+    start_within_seconds: float
+
+
 def open_http(limits: Limits, ca_pem: str, transport: httpx.BaseTransport | None) -> httpx.Client:
     """The httpx client: no redirects, no cookies, the system's certificates and the server's own."""
     client = httpx.Client(
         transport=transport,
         verify=_trust(ca_pem),
-        timeout=httpx.Timeout(limits.timeout_seconds, connect=min(10.0, limits.timeout_seconds)),
+        timeout=_timeout(limits.timeout_seconds),
         # Airflow closes idle connections after 5 s; one it is about to close must not take a write with it.
         limits=httpx.Limits(max_connections=limits.max_in_flight, keepalive_expiry=2.0),
         mounts=dict.fromkeys(_LOOPBACK),  # None: the transport itself, whatever HTTP_PROXY says
@@ -75,6 +85,10 @@ def open_http(limits: Limits, ca_pem: str, transport: httpx.BaseTransport | None
     # Airflow may set a login cookie; a request carries the bearer token and nothing else.
     client.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))
     return client
+
+
+def _timeout(seconds: float) -> httpx.Timeout:
+    return httpx.Timeout(seconds, connect=min(10.0, seconds))
 
 
 @lru_cache(maxsize=32)
@@ -115,9 +129,15 @@ class Transport:
         """A POST that only reads, and so may be repeated."""
         return decoded(self.request("POST", path, body=body, repeat=True), answer)
 
-    def write(self, method: Method, path: str, answer: type[T], body: Mapping[str, Any]) -> T:
-        """A request that changes something: sent once, whatever happens."""
-        return decoded(self.request(method, path, body=body, repeat=False), answer)
+    def write(
+        self, method: Method, path: str, answer: type[T], body: Mapping[str, Any], *, patience: Patience | None = None
+    ) -> T:
+        """A request that changes something: sent once, whatever happens. Raises NotSent, see Patience."""
+        request = self._built(method, path, (), body, "application/json")
+        if patience is not None:
+            request.extensions["timeout"] = _timeout(patience.timeout_seconds).as_dict()
+            request.extensions[_START_BY] = time.monotonic() + patience.start_within_seconds
+        return decoded(self._repeated(request, ()), answer)
 
     def request(
         self,
@@ -139,6 +159,16 @@ class Transport:
         """
         pauses = BACKOFF_SECONDS if repeat or (repeat is None and method == "GET") else ()
         request = self._built(method, path, params, body, accept)
+        return self._repeated(request, pauses, login, max_bytes, first_line)
+
+    def _repeated(
+        self,
+        request: httpx.Request,
+        pauses: Sequence[float],
+        login: bool = True,
+        max_bytes: int | None = None,
+        first_line: bool = False,
+    ) -> Answer:
         for attempt in range(len(pauses) + 1):
             try:
                 return self._authorised(request, login, max_bytes, first_line)
@@ -195,8 +225,11 @@ class Transport:
         raise _Refused(refusal(answer.status, answer.content_type, answer.body, secrets), answer.retry_after)
 
     def _sent(self, request: httpx.Request, max_bytes: int, first_line: bool) -> Answer:
-        with self._slot(), self._no_httpx_errors():
-            deadline = time.monotonic() + self._limits.timeout_seconds * WHOLE_ANSWER_TIMEOUTS
+        with self._slot(), self._no_httpx_errors(request):
+            now = time.monotonic()
+            if now > request.extensions.get(_START_BY, now):
+                raise errors.NotSent(f"A request to {self._host} waited too long for its turn and was not sent.")
+            deadline = now + self._limits.timeout_seconds * WHOLE_ANSWER_TIMEOUTS
             response = self._http.send(request, stream=True)
             self._note_clock(response.headers.get("Date", ""))
             try:
@@ -243,7 +276,7 @@ class Transport:
         """A place among this client's requests, then one among those of the whole install."""
         wait_seconds = self._limits.timeout_seconds * WHOLE_ANSWER_TIMEOUTS
         if not self._in_flight.acquire(timeout=wait_seconds):
-            raise errors.TimedOut(f"No request to {self._host} could be started in time: too many are under way.")
+            raise errors.NotSent(f"No request to {self._host} could be started in time: too many are under way.")
         try:
             with self._slots.hold() if self._slots else nullcontext():
                 yield
@@ -251,11 +284,12 @@ class Transport:
             self._in_flight.release()
 
     @contextmanager
-    def _no_httpx_errors(self) -> Iterator[None]:
+    def _no_httpx_errors(self, request: httpx.Request) -> Iterator[None]:
         try:
             yield
         except httpx.TimeoutException as error:
-            raise errors.TimedOut(f"{self._host} did not answer within {self._limits.timeout_seconds:g} s.") from error
+            seconds = request.extensions["timeout"]["read"]
+            raise errors.TimedOut(f"{self._host} did not answer within {seconds:g} s.") from error
         except httpx.DecodingError as error:
             raise errors.BadPayload(f"{self._host} answered something that cannot be unpacked.") from error
         except (httpx.TransportError, httpx.StreamError) as error:

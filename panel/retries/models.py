@@ -1,7 +1,8 @@
 """What people asked to be retried, and what became of each index. Never pruned.
 
 Everything is kept by natural keys (server, dag_id, run_id, task_id, map_index): the mirror may be deleted and rebuilt
-under a job. ``claimed_until`` and ``next_at`` are how workers find due jobs and keep out of each other's way.
+under a job. ``claimed_until``, ``claimed_by`` and ``next_at`` are how workers find due jobs and keep out of each
+other's way; these times are by the database's clock (``panel.retries.clock``).
 """
 
 from __future__ import annotations
@@ -33,8 +34,9 @@ class RetryJob(models.Model):
 
     ``selection`` is the ask as JSON; ``left_out`` what of it was not taken on: ``[{"why", "task_id", "count",
     "indices"}]``. ``version`` grows with every change, for pages that poll. ``next_at`` is when the worker looks at the
-    job again, null once nothing is left to do. ``canary_passed``: the careful first part is over. ``finished_at`` is
-    set once every item has its final state, also for a cancelled job.
+    job again, null once nothing is left to do. ``claimed_by`` is the worker that has it, as ``host:process:token``.
+    ``chunk_now`` is what a chunk may have while Airflow answers slowly, null otherwise. ``canary_passed``: the careful
+    first part is over. ``finished_at`` is set once every item has its final state, also for a cancelled job.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -61,6 +63,8 @@ class RetryJob(models.Model):
     failures_in_a_row = models.PositiveIntegerField(default=0)
     next_at = models.DateTimeField(null=True)
     claimed_until = models.DateTimeField(null=True)
+    claimed_by = models.CharField(max_length=100, blank=True)
+    chunk_now = models.PositiveIntegerField(null=True)
     last_chunk_at = models.DateTimeField(null=True)
     progress_at = models.DateTimeField(auto_now_add=True)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -136,9 +140,9 @@ class RetryTarget(models.Model):
 class RetryChunk(models.Model):
     """One request to Airflow that clears. Written before it is sent, so that a killed worker's is found again.
 
-    ``before`` holds the ids that downstream instances had (``{"task_id": {"map_index": id}}``); items keep their own.
-    While ``state`` is ``sending`` nobody knows whether Airflow did it; instances that are unchanged after
-    ``unsure_until`` were not cleared.
+    ``before`` holds the ids of instances that are no items (``{"task_id": {"map_index": id}}``); items keep their own.
+    ``seconds`` is how long Airflow took. While ``state`` is ``sending`` nobody knows whether Airflow did it; instances
+    that are unchanged after ``unsure_until`` were not cleared.
     """
 
     run = models.ForeignKey(RetryRun, on_delete=models.CASCADE, related_name="chunks")
@@ -149,6 +153,7 @@ class RetryChunk(models.Model):
     before = models.JSONField(default=dict)
     message = models.TextField(blank=True)
     unsure_until = models.DateTimeField()
+    seconds = models.FloatField(null=True)
     created_at = models.DateTimeField(auto_now_add=True)
     sent_at = models.DateTimeField(null=True)
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
+from django.conf import settings
 from django.db.models import Count, Q, QuerySet, prefetch_related_objects
-from django.utils import timezone
 
 from panel.domain.error_groups import masked
 from panel.domain.index_expression import IndexExpression
+from panel.retries.clock import database_now
 from panel.retries.models import RetryChunk, RetryItem, RetryJob, RetryTarget
 from panel.retries.states import OPEN_ITEMS, SETTLED_ITEMS, ChunkKind, ChunkState, ItemState
 
@@ -48,9 +49,14 @@ def jobs_of_mapped_task(mapped_task_id: UUID) -> QuerySet[RetryJob]:
 
 def due_jobs(now: datetime | None = None) -> QuerySet[RetryJob]:
     """Jobs that want to be looked at and that no living worker holds, the longest due first."""
-    now = now or timezone.now()
-    free = Q(claimed_until=None) | Q(claimed_until__lte=now)
-    return RetryJob.objects.filter(free, next_at__lte=now).order_by("next_at")
+    now = now or database_now()
+    return RetryJob.objects.filter(unclaimed(now), next_at__lte=now).order_by("next_at")
+
+
+def unclaimed(now: datetime) -> Q:
+    """Jobs that no living worker holds. A claim of longer than any lasts is from before the clock was put back."""
+    longest = now + 2 * timedelta(seconds=settings.RETRY_LEASE_SECONDS)
+    return Q(claimed_until=None) | Q(claimed_until__lte=now) | Q(claimed_until__gt=longest)
 
 
 def counts(of: RetryJob) -> dict[str, int]:

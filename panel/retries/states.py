@@ -57,6 +57,7 @@ SETTLED_ITEMS: Final = tuple(state for state in ItemState if state not in OPEN_I
 class ChunkKind(TextChoices):
     ITEMS = "items", _("indices")
     DOWNSTREAM = "downstream", _("downstream")
+    RELEASE = "release", _("restart of the run")
 
 
 class ChunkState(TextChoices):

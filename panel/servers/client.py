@@ -20,6 +20,7 @@ from panel.airflow import (
     BearerToken,
     Capabilities,
     Credentials,
+    NotSent,
     Password,
     Unauthorized,
     Unreachable,
@@ -27,7 +28,7 @@ from panel.airflow import (
 from panel.servers.encryption import SecretUnreadable, decrypt, encrypt
 from panel.servers.models import Server
 from panel.servers.reachability import note_failed, note_reached
-from panel.servers.slots import LeasedSlots, NoSlot
+from panel.servers.slots import LeasedSlots
 
 CAPABILITIES_SECONDS: Final = 300.0
 """How long what a server can do is kept by a process; a version seen by a health check ends it at once."""
@@ -56,7 +57,7 @@ def open_client(server: Server) -> Iterator[Airflow]:
             finally:
                 tokens.save()
                 _remember(server, airflow)
-    except NoSlot:
+    except NotSent:
         raise
     except (Unreachable, Unauthorized, BadPayload, SecretUnreadable) as error:
         note_failed(server=server, error=error)

@@ -21,7 +21,7 @@ from typing import Any, Final
 
 from django.utils.translation import gettext as _
 
-from panel.airflow import TimedOut
+from panel.airflow import NotSent
 from panel.broker import KEY_PREFIX, BrokerError, broker
 
 logger = logging.getLogger(__name__)
@@ -50,14 +50,12 @@ redis.call('PEXPIRE', KEYS[1], ARGV[2])
 """
 
 
-class NoSlot(TimedOut):
-    """All slots stayed in use: says nothing about whether Airflow can be reached."""
-
-    code = "airflow_busy"
+class NoSlot(NotSent):
+    """All slots stayed in use."""
 
 
 class LeasedSlots:
-    """The slots of one server. ``limit`` requests at once over all processes; ``wait_seconds`` until TimedOut."""
+    """The slots of one server. ``limit`` requests at once over all processes; ``wait_seconds`` until NoSlot."""
 
     def __init__(self, name: str, *, limit: int, wait_seconds: float) -> None:
         self.key = f"{KEY_PREFIX}slots:{name}"

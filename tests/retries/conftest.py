@@ -27,7 +27,7 @@ from tests.fakes.airflow import FakeAirflow, Task
 FAILED = [Outcome.HARD_FAILURE, Outcome.SOFT_FAILURE, Outcome.UPSTREAM_FAILED]
 TIMES = {
     RetryJob: ("next_at", "claimed_until", "last_chunk_at", "progress_at"),
-    RetryChunk: ("unsure_until",),
+    RetryChunk: ("unsure_until", "sent_at"),
     RetryItem: ("sent_at",),
     Dag: ("synced_at", "due_at", "claimed_until"),
     DagRun: ("synced_at", "due_at", "claimed_until", "changed_at"),

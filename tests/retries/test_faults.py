@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
+from datetime import timedelta
 
 import httpx
 import pytest
 
 from panel.retries import runner, selectors
+from panel.retries.clock import database_now
 from panel.retries.models import RetryJob
 from panel.retries.policies import Policy
+from panel.retries.runner import jobs as jobs_of_runner
 from panel.retries.runner.claims import Claim
 from panel.retries.services import cancel_job, pause_job, resume_job
 from tests.retries.conftest import Killed, pass_time
@@ -308,3 +311,42 @@ def test_a_sweep_wakes_what_is_due_and_nothing_else(etl, jobs, woken):
     RetryJob.objects.filter(pk=job.pk).update(claimed_until=None)
     woken.clear()
     assert runner.wake_due_jobs() == RetryJob.objects.filter(finished_at=None).count()
+
+
+def test_a_run_that_ends_while_its_instances_are_cleared_is_restarted_once_more(etl, jobs, wire):
+    task = etl.stage(3, failed=[0, 2], finish=False)
+    etl.fake.finish("etl", "r1", "report", result={})
+    job = jobs.request(task, include_downstream=False)
+    wire.after_clear.append(lambda: etl.fake.finish_run("etl", "r1", "success"))  # Airflow's scheduler had not seen it
+    jobs.work()
+    assert etl.states() == {0: None, 1: "success", 2: None}
+    assert jobs.counts(jobs.to_the_end(job)) == {"recovered": 2}
+    assert etl.tries() == {0: 2, 1: 1, 2: 2}
+
+
+def test_cancelled_while_a_request_that_never_arrives_is_under_way_every_index_still_ends(etl, jobs, wire, operator):
+    task = etl.stage(3, failed=range(3))
+    job = jobs.request(task)
+    wire.before_clear.append(die)
+    with pytest.raises(Killed):
+        jobs.work()
+    cancel_job(user=operator, job=job)
+    job = jobs.to_the_end(job)
+    assert (job.state, jobs.counts(job)) == ("cancelled", {"cancelled": 3})
+    assert etl.cleared() == []
+
+
+def test_a_person_who_pauses_at_the_last_moment_is_heard_at_once(etl, jobs, wire, operator, monkeypatch):
+    task = etl.stage(4, failed=range(4))
+    job = jobs.request(task, policy=Policy(chunk_size=2))
+    keep = jobs_of_runner.finish
+
+    def pause_then_finish(*args):
+        keep(*args)
+        monkeypatch.setattr(jobs_of_runner, "finish", keep)
+        pause_job(user=operator, job=job)
+
+    monkeypatch.setattr(jobs_of_runner, "_may_send", lambda job, claim: database_now() + timedelta(hours=1))
+    monkeypatch.setattr(jobs_of_runner, "finish", pause_then_finish)
+    runner.run_job(job.pk)
+    assert list(selectors.due_jobs()) == [job]

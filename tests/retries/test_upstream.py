@@ -7,6 +7,7 @@ import pytest
 from panel.airflow import Unsupported
 from panel.domain.outcomes import Outcome
 from panel.problems import Unprocessable
+from panel.retries import selectors
 from panel.retries.policies import Policy
 from tests.fakes.airflow import Task
 
@@ -65,11 +66,18 @@ def test_a_failed_index_takes_what_follows_it_in_its_group_along(group, jobs):
     assert group.tries("deploy.verify") == {0: 1, 1: 1, 2: 1, 3: 1}
 
 
-def test_an_index_whose_follower_runs_is_left_for_another_time(group, jobs):
+def test_an_index_whose_follower_runs_waits_for_its_end_while_the_others_go_on(group, jobs):
     job = jobs.request(group.mirrored("deploy.build"), indices="1,3")
     group.fake.start("etl", "r1", "deploy.verify", 1)
-    jobs.to_the_end(job)
-    assert "deploy.verify below it runs" in jobs.why(job)[1]
+    jobs.work()
+    assert group.cleared()[0] == [["deploy.build", 3], ["deploy.verify", 3]]
+    assert "Waits for deploy.verify" in selectors.job(job.pk).state_reason
+    group.run_airflow()
+    assert group.states("deploy.build")[3] == "success", "what was cleared does not wait with it"
+    group.fake.finish("etl", "r1", "deploy.verify", 1, state="success")
+    job = jobs.to_the_end(job)
+    assert jobs.counts(job) == {"recovered": 2}
+    assert group.tries("deploy.build") == {0: 1, 1: 2, 2: 1, 3: 2}
 
 
 def test_an_upstream_in_another_job_leaves_the_index_to_that_job(group, jobs):

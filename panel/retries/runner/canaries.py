@@ -8,6 +8,7 @@ from django.db.models import F
 from django.utils.translation import gettext as _
 
 from panel.retries.models import RetryItem, RetryJob
+from panel.retries.runner.claims import Claim
 from panel.retries.states import OPEN_ITEMS, SENDING_JOBS, ItemState, JobState
 
 
@@ -17,7 +18,7 @@ class CanaryGate(Enum):
     STOP = auto()  # too many failed again: the job was paused
 
 
-def canary_gate(job: RetryJob) -> CanaryGate:
+def canary_gate(job: RetryJob, claim: Claim) -> CanaryGate:
     """Whether the next chunk may go; pauses the job when too many of the first indices failed again."""
     if job.canary is None or job.canary_passed:
         return CanaryGate.OPEN
@@ -30,16 +31,18 @@ def canary_gate(job: RetryJob) -> CanaryGate:
     bad = first.filter(state__in=[ItemState.FAILED_AGAIN, ItemState.LOST]).exclude(sent_at=None).count()
     allowed = job.canary_max_failure_rate or 0.0
     if sent and bad / sent > allowed:
-        return _stopped(job, bad, sent, allowed)
-    RetryJob.objects.filter(pk=job.pk).update(canary_passed=True)
+        return _stopped(job, claim, bad, sent, allowed)
+    with claim.fenced():
+        RetryJob.objects.filter(pk=job.pk).update(canary_passed=True)
     job.canary_passed = True
     return CanaryGate.OPEN
 
 
-def _stopped(job: RetryJob, bad: int, sent: int, allowed: float) -> CanaryGate:
+def _stopped(job: RetryJob, claim: Claim, bad: int, sent: int, allowed: float) -> CanaryGate:
     reason = _("%(bad)s of the first %(sent)s failed again, more than %(allowed)s%%. Resume to retry the rest anyway.")
     words = reason % {"bad": bad, "sent": sent, "allowed": f"{allowed * 100:g}"}
-    RetryJob.objects.filter(pk=job.pk, state__in=SENDING_JOBS).update(
-        state=JobState.PAUSED, state_reason=words, version=F("version") + 1
-    )
+    with claim.fenced():
+        RetryJob.objects.filter(pk=job.pk, state__in=SENDING_JOBS).update(
+            state=JobState.PAUSED, state_reason=words, version=F("version") + 1
+        )
     return CanaryGate.STOP

@@ -1,50 +1,72 @@
-"""Which worker works on a job: a claim by conditional update, which expires when its worker is killed."""
+"""Which worker works on a job: a claim by conditional update, with an owner and an end.
+
+The end lets the next worker go on when one was killed. The owner is what every write of a worker is fenced by: one
+that was too slow, and whose job another has by now, finds out before it changes anything.
+"""
 
 from __future__ import annotations
 
+import os
+import socket
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
 from uuid import UUID
 
-from django.db.models import Q
-from django.utils import timezone
+from django.conf import settings
+from django.db import transaction
 
+from panel.retries.clock import database_now
 from panel.retries.models import RetryJob
-
-LEASE: Final = timedelta(seconds=90)
-"""Longer than one request to Airflow takes; a killed worker's job waits at most so long for the next one."""
+from panel.retries.selectors import unclaimed
 
 
 class ClaimLost(Exception):
-    """Another worker has the job: this one was too slow. Nothing more may be sent."""
+    """Another worker has the job: this one was too slow. Nothing more may be sent or written."""
 
 
-@dataclass(slots=True)
+def lease() -> timedelta:
+    """Longer than one request to Airflow takes; a killed worker's job waits at most so long for the next one."""
+    return timedelta(seconds=settings.RETRY_LEASE_SECONDS)
+
+
+@dataclass(frozen=True, slots=True)
 class Claim:
-    """``until`` is what marks the claim as ours, so every renewal is compared with it."""
+    """``owner`` is told to nobody else, so whoever finds it in the row has the job."""
 
     job_id: UUID
-    until: datetime
+    owner: str
 
     @classmethod
     def take(cls, job_id: UUID) -> Claim | None:
         """``None`` when another worker has it, or there is no such job."""
-        now = timezone.now()
-        free = Q(claimed_until=None) | Q(claimed_until__lte=now)
-        until = now + LEASE
-        taken = RetryJob.objects.filter(free, pk=job_id).update(claimed_until=until)
-        return cls(job_id, until) if taken else None
+        now = database_now()
+        owner = f"{socket.gethostname()[:50]}:{os.getpid()}:{uuid.uuid4().hex}"
+        free = RetryJob.objects.filter(unclaimed(now), pk=job_id)
+        return cls(job_id, owner) if free.update(claimed_until=now + lease(), claimed_by=owner) else None
 
     def keep(self) -> None:
-        """Renew for another LEASE. Raises ClaimLost."""
-        until = timezone.now() + LEASE
-        if not RetryJob.objects.filter(pk=self.job_id, claimed_until=self.until).update(claimed_until=until):
+        """Renew for another lease. Raises ClaimLost."""
+        ours = RetryJob.objects.filter(pk=self.job_id, claimed_by=self.owner)
+        if not ours.update(claimed_until=database_now() + lease()):
             raise ClaimLost
-        self.until = until
 
-    def release(self, next_at: datetime | None, *, state: str) -> None:
-        """Let go. A job that a person moved meanwhile (it is no longer in ``state``) is due at once."""
-        ours = RetryJob.objects.filter(pk=self.job_id, claimed_until=self.until)
-        if not ours.filter(state=state).update(claimed_until=None, next_at=next_at):
-            ours.update(claimed_until=None, next_at=timezone.now())
+    @contextmanager
+    def fenced(self) -> Iterator[None]:
+        """A transaction in which the job is ours from beginning to end: nobody can take it meanwhile. Raises ClaimLost.
+
+        Begins with the job's row, as everything does that changes a job and its items: two that meet wait for each
+        other and do not dead-lock.
+        """
+        with transaction.atomic():
+            self.keep()
+            yield
+
+    def release(self, next_at: datetime | None, *, seen: datetime | None) -> None:
+        """Let go. A job that a person moved meanwhile (``next_at`` is no longer what was ``seen``) is due at once."""
+        ours = RetryJob.objects.filter(pk=self.job_id, claimed_by=self.owner)
+        untouched = ours.filter(next_at=seen) if seen is not None else ours.filter(next_at=None)
+        if not untouched.update(claimed_until=None, claimed_by="", next_at=next_at):
+            ours.update(claimed_until=None, claimed_by="", next_at=database_now())

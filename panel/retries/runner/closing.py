@@ -2,65 +2,84 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Final
 
-from django.db import transaction
-from django.db.models import F
-from django.utils import timezone
+from django.db.models import F, QuerySet
 from django.utils.translation import gettext as _
 
-from panel.airflow import Airflow, Conflict, NotFound, Rejected, TaskInstance
+from panel.airflow import Airflow, Conflict, NotFound, TaskInstance
 from panel.airflow.instances import Target
 from panel.domain import states
+from panel.retries.clock import database_now
 from panel.retries.models import RetryChunk, RetryItem, RetryJob, RetryRun
 from panel.retries.runner.claims import Claim
-from panel.retries.runner.requests import (
-    CALM,
-    MAY_HAVE_WORKED,
-    UNSURE_AFTER_KILL,
-    mark_sent,
-    mark_unsent,
-    mark_unsure,
-    note_of,
-)
-from panel.retries.states import ChunkKind, ChunkState, ItemState, JobState
+from panel.retries.runner.requests import CALM, Key, clear, mark_sent, write_down_others
+from panel.retries.runner.speed import chunk_size
+from panel.retries.states import ChunkKind, ChunkState, JobState
 
 LOOK_EVERY: Final = timedelta(seconds=3)
+LOOKED_AT_ONCE: Final = 500
 
 
 def close_run(job: RetryJob, run: RetryRun, airflow: Airflow, claim: Claim) -> datetime | None:
-    """Clear what is downstream of the sent indices; when to go on while it cannot be done yet. Raises AirflowError."""
+    """Clear what is downstream of the sent indices; when to go on while it cannot be done yet.
+
+    Raises AirflowError, ClaimLost.
+    """
     wait = None
-    if RetryChunk.objects.filter(run=run, kind=ChunkKind.ITEMS, state=ChunkState.SENT).exists():
+    if _sent(run, ChunkKind.ITEMS).exists():
         try:
             wait = _clear_downstream(job, run, airflow, claim) if run.downstream else None
             if wait is None:
-                release_run(job, run, airflow)
+                release_run(job, run, airflow, claim)
         except NotFound:
             pass  # the run is gone; the watch says so for each index
     if wait is None:
-        RetryRun.objects.filter(pk=run.pk).update(closed_at=timezone.now())
+        with claim.fenced():
+            RetryRun.objects.filter(pk=run.pk).update(closed_at=database_now())
     return wait
 
 
-def release_run(job: RetryJob, run: RetryRun, airflow: Airflow) -> None:
+def release_run(job: RetryJob, run: RetryRun, airflow: Airflow, claim: Claim) -> None:
     """Restart a finished run in which cleared instances wait; one of them is cleared again for it, which is harmless
-    while it has no state (AIRFLOW.md §5). Raises AirflowError.
+    while it has no state (AIRFLOW.md §5). Raises AirflowError, ClaimLost.
     """
-    if run.hanging and airflow.runs.find(run.dag_id, run.run_id).state in states.FINISHED_RUN:
-        sent = RetryItem.objects.filter(job=job, target__run=run, state=ItemState.SENT).select_related("target")
-        targets = [(item.target.task_id, item.map_index) for item in sent.order_by("pk")[: job.chunk_size]]
-        rows = airflow.instances.clear(run.dag_id, run.run_id, targets, dry_run=True) if targets else []
-        waiting = [(row.task_id, row.map_index) for row in rows if row.state is None]
-        if waiting:
-            airflow.instances.clear(run.dag_id, run.run_id, waiting[:1], dry_run=False, note=note_of(job))
-    RetryRun.objects.filter(pk=run.pk).update(hanging=False)
+    run.refresh_from_db(fields=["hanging"])
+    if not run.hanging:
+        return
+    waiting = _waiting(run, airflow) if airflow.runs.find(run.dag_id, run.run_id).state in states.FINISHED_RUN else None
+    if waiting is None:
+        with claim.fenced():
+            RetryRun.objects.filter(pk=run.pk).update(hanging=False)
+        return
+    with claim.fenced():
+        chunk = write_down_others(run, ChunkKind.RELEASE, [waiting], resets_run=True)
+    clear(job, chunk, [(waiting.task_id, waiting.map_index)], airflow, claim)
+    mark_sent(claim, chunk, [])
+
+
+def _waiting(run: RetryRun, airflow: Airflow) -> TaskInstance | None:
+    """A sent instance that has no state; ``None`` when all of them have one."""
+    for targets in _sent_targets(run):
+        rows = airflow.instances.clear(run.dag_id, run.run_id, targets, dry_run=True)
+        if found := next((row for row in rows if row.state is None), None):
+            return found
+    return None
+
+
+def _sent_targets(run: RetryRun) -> Iterator[list[Key]]:
+    for chunk in _sent(run, ChunkKind.ITEMS).order_by("-pk"):
+        items = RetryItem.objects.filter(chunk=chunk).exclude(sent_at=None).order_by("pk")
+        keys = list(items.values_list("target__task_id", "map_index"))
+        yield from (keys[start : start + LOOKED_AT_ONCE] for start in range(0, len(keys), LOOKED_AT_ONCE))
 
 
 def _clear_downstream(job: RetryJob, run: RetryRun, airflow: Airflow, claim: Claim) -> datetime | None:
     """One request of it; when to go on, ``None`` when all is done."""
+    if _downstream_is_done(run):
+        return None
     rows = airflow.instances.clear(run.dag_id, run.run_id, list(run.downstream), dry_run=True)
     done = _done(run)
     left = sorted(
@@ -71,50 +90,38 @@ def _clear_downstream(job: RetryJob, run: RetryRun, airflow: Airflow, claim: Cla
         return None
     if busy := sorted({row.task_id for row in left if row.state not in CALM}):
         return _wait_for(job, busy)
-    chunk = _write_down(run, left[: job.chunk_size], claim, last=len(left) <= job.chunk_size)
+    size = chunk_size(job)
+    now = left[:size]
+    with claim.fenced():
+        chunk = write_down_others(run, ChunkKind.DOWNSTREAM, now, resets_run=len(left) <= size)
     # Whole tasks where everything fits into one request: that is exact on every version.
-    whole = len(rows) <= job.chunk_size
-    targets: list[Target] = (
-        list(run.downstream) if whole else [(row.task_id, row.map_index) for row in left[: job.chunk_size]]
-    )
+    whole = len(rows) <= size
+    targets: list[Target] = list(run.downstream) if whole else [(row.task_id, row.map_index) for row in now]
     try:
-        airflow.instances.clear(
-            run.dag_id, run.run_id, targets, dry_run=False, reset_dag_runs=chunk.resets_run, note=note_of(job)
-        )
-    except Conflict as error:
-        mark_unsent(chunk, error.detail)
+        clear(job, chunk, targets, airflow, claim)
+    except Conflict:
         return _wait_for(job, sorted(run.downstream))
-    except MAY_HAVE_WORKED as error:
-        mark_unsure(chunk, error)
-        raise
-    except Rejected as error:
-        mark_unsent(chunk, error.detail)
-        raise
-    mark_sent(chunk, [])
-    run.hanging = run.hanging and not chunk.resets_run
-    return None if chunk.resets_run else timezone.now()
+    mark_sent(claim, chunk, [])
+    return None if chunk.resets_run else database_now()
 
 
-def _done(run: RetryRun) -> set[tuple[str, int]]:
-    sent = RetryChunk.objects.filter(run=run, kind=ChunkKind.DOWNSTREAM, state=ChunkState.SENT)
+def _sent(run: RetryRun, kind: ChunkKind) -> QuerySet[RetryChunk]:
+    return RetryChunk.objects.filter(run=run, kind=kind, state=ChunkState.SENT)
+
+
+def _downstream_is_done(run: RetryRun) -> bool:
+    """Whether its last request was sent after the last indices: what appears there since is not to be cleared again."""
+    last_items = _sent(run, ChunkKind.ITEMS).order_by("pk").last()
+    finals = _sent(run, ChunkKind.DOWNSTREAM).filter(resets_run=True)
+    return last_items is not None and finals.filter(pk__gt=last_items.pk).exists()
+
+
+def _done(run: RetryRun) -> set[Key]:
+    """What of this round was cleared already."""
+    last_items = _sent(run, ChunkKind.ITEMS).order_by("pk").last()
+    sent = _sent(run, ChunkKind.DOWNSTREAM).filter(pk__gt=last_items.pk if last_items else 0)
     befores = sent.values_list("before", flat=True)
     return {(task_id, int(index)) for before in befores for task_id, ids in before.items() for index in ids}
-
-
-def _write_down(run: RetryRun, rows: Iterable[TaskInstance], claim: Claim, *, last: bool) -> RetryChunk:
-    before: dict[str, dict[str, str]] = {}
-    for row in rows:
-        before.setdefault(row.task_id, {})[str(row.map_index)] = row.id
-    with transaction.atomic():
-        claim.keep()
-        return RetryChunk.objects.create(
-            run=run,
-            kind=ChunkKind.DOWNSTREAM,
-            resets_run=last,
-            instances=sum(len(ids) for ids in before.values()),
-            before=before,
-            unsure_until=timezone.now() + UNSURE_AFTER_KILL,
-        )
 
 
 def _wait_for(job: RetryJob, tasks: list[str]) -> datetime:
@@ -123,4 +130,4 @@ def _wait_for(job: RetryJob, tasks: list[str]) -> datetime:
     RetryJob.objects.filter(pk=job.pk, state=JobState.RUNNING).update(
         state_reason=reason % {"tasks": ", ".join(tasks)}, version=F("version") + 1
     )
-    return timezone.now() + LOOK_EVERY
+    return database_now() + LOOK_EVERY

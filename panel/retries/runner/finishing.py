@@ -8,11 +8,17 @@ from django.utils.translation import gettext as _
 
 from panel.retries import selectors
 from panel.retries.models import RetryItem, RetryJob, RetryRun
+from panel.retries.runner.claims import Claim
 from panel.retries.states import OPEN_ITEMS, SENDING_JOBS, ItemState, JobState
 
 
-def finish(job: RetryJob) -> None:
+def finish(job: RetryJob, claim: Claim) -> None:
     """Move the job on: watching once everything is sent, done (or failed) once every item has its final state."""
+    with claim.fenced():
+        _finish(job)
+
+
+def _finish(job: RetryJob) -> None:
     items = RetryItem.objects.filter(job=job)
     if items.filter(state__in=[ItemState.PENDING, ItemState.SENDING]).exists():
         return

@@ -8,19 +8,20 @@ from typing import Final
 from uuid import UUID
 
 from django.db.models import F
-from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from panel.airflow import Airflow, AirflowError, Forbidden, Unauthorized, Unsupported
 from panel.retries import selectors
+from panel.retries.clock import database_now
 from panel.retries.models import RetryItem, RetryJob, RetryRun
 from panel.retries.runner.canaries import CanaryGate, canary_gate
 from panel.retries.runner.claims import Claim, ClaimLost
 from panel.retries.runner.closing import close_run, release_run
 from panel.retries.runner.finishing import finish
-from panel.retries.runner.requests import RefusedForGood
+from panel.retries.runner.requests import RefusedForGood, settle_items
 from panel.retries.runner.resolving import resolve_chunks
 from panel.retries.runner.sending import send_next
+from panel.retries.runner.speed import pause_until
 from panel.retries.runner.watching import watch
 from panel.retries.states import SENDING_JOBS, ItemState, JobState
 from panel.servers.client import open_client
@@ -30,6 +31,9 @@ SLICE_SECONDS: Final = 30.0
 """A worker goes on to other tasks after this long; the job is woken again at once."""
 LONGEST_BACKOFF_SECONDS: Final = 60
 DUE_A_SWEEP: Final = 100
+NEVER_FORGOTTEN: Final = timedelta(minutes=1)
+"""How soon a job that is not over is looked at again when nothing names a moment."""
+OVER_FOR_ITEMS: Final = frozenset({JobState.CANCELLED, JobState.FAILED})
 ON_ITS_OWN: Final = [*SENDING_JOBS, JobState.WATCHING]
 """States whose reason is the worker's to say; in the others it tells what a person did."""
 
@@ -53,12 +57,12 @@ def run_job(job_id: UUID) -> None:
             claim.keep()
             job = selectors.job(job_id)
             next_at = _step(job, claim)
-            due_now = next_at is not None and next_at <= timezone.now()
+            due_now = next_at is not None and next_at <= database_now()
             if not due_now or time.monotonic() - started > SLICE_SECONDS:
                 break
     except ClaimLost:
         return
-    claim.release(next_at, state=selectors.job(job_id).state)
+    claim.release(next_at, seen=job.next_at)
     if due_now:
         wake("retries.run_job", str(job_id))
 
@@ -69,43 +73,69 @@ def _step(job: RetryJob, claim: Claim) -> datetime | None:
         with open_client(job.server) as airflow:
             next_at = _next(job, claim, airflow)
     except (Unauthorized, Forbidden, Unsupported, RefusedForGood) as error:
-        return _stop(job, str(error))
+        return _stop(job, claim, str(error))
     except AirflowError as error:
-        return _look_later(job, _("Airflow could not be asked; this goes on by itself. %(error)s") % {"error": error})
+        return _look_later(
+            job, claim, _("Airflow could not be asked; this goes on by itself. %(error)s") % {"error": error}
+        )
     if job.failures_in_a_row:
         answered = RetryJob.objects.filter(pk=job.pk)
-        answered.update(failures_in_a_row=0, version=F("version") + 1)
-        answered.filter(state__in=ON_ITS_OWN).update(state_reason="")
+        with claim.fenced():
+            answered.update(failures_in_a_row=0, version=F("version") + 1)
+            answered.filter(state__in=ON_ITS_OWN).update(state_reason="")
     return next_at
 
 
 def _next(job: RetryJob, claim: Claim, airflow: Airflow) -> datetime | None:
-    now = timezone.now()
-    if unsure_until := resolve_chunks(job, airflow):
+    if unsure_until := resolve_chunks(job, airflow, claim):
         return unsure_until
+    if job.state in OVER_FOR_ITEMS:
+        _give_up_the_rest(job, claim)
+    waits: list[datetime | None] = []
+    held_up = False
     if job.state in SENDING_JOBS:
         _start(job)
-        waits_until = _may_send(job)
+        wait = _may_send(job, claim)
         run = _run_to_send(job)
-        if run is not None and waits_until is None:
-            send_next(job, run, airflow, claim)
-            return now
-    else:
-        waits_until = None
-    for run in _runs_to_close(job):
-        if wait := close_run(job, run, airflow, claim):
-            return min(wait, watch(job, airflow, claim) or wait)
-    if job.state == JobState.PAUSED:
-        for run in RetryRun.objects.filter(job=job, hanging=True):
-            release_run(job, run, airflow)
-    look_again = watch(job, airflow, claim)
-    finish(job)
-    moments = [moment for moment in (look_again, waits_until) if moment is not None]
-    return min(moments, default=None)
+        if run is not None and wait is None:
+            wait = send_next(job, run, airflow, claim)
+            if wait is None:
+                return database_now()
+            held_up = True
+        waits.append(wait)
+    try:
+        waits += [close_run(job, run, airflow, claim) for run in _runs_to_close(job)]
+        _release(job, airflow, claim, held_up=held_up)
+    except AirflowError:
+        watch(job, airflow, claim)  # whatever Airflow refuses: what was sent still comes to its end
+        raise
+    waits.append(watch(job, airflow, claim))
+    finish(job, claim)
+    moments = [moment for moment in waits if moment is not None]
+    return min(moments, default=None) or _not_forgotten(job)
+
+
+def _release(job: RetryJob, airflow: Airflow, claim: Claim, *, held_up: bool) -> None:
+    """Start what waits in a finished run, where no further request of this job will do so soon."""
+    hanging = RetryRun.objects.filter(job=job, hanging=True)
+    for run in hanging if held_up or job.state == JobState.PAUSED else hanging.exclude(closed_at=None):
+        release_run(job, run, airflow, claim)
+
+
+def _give_up_the_rest(job: RetryJob, claim: Claim) -> None:
+    """Items whose request was under way when the job was cancelled, and never arrived."""
+    pending = RetryItem.objects.filter(job=job, state=ItemState.PENDING).values_list("pk", flat=True)
+    if unsent := dict.fromkeys(pending, job.state_reason):
+        settle_items(claim, job, unsent, ItemState.CANCELLED)
+
+
+def _not_forgotten(job: RetryJob) -> datetime | None:
+    unfinished = RetryJob.objects.filter(pk=job.pk, finished_at=None).exclude(state=JobState.PAUSED)
+    return database_now() + NEVER_FORGOTTEN if unfinished.exists() else None
 
 
 def _start(job: RetryJob) -> None:
-    now = timezone.now()
+    now = database_now()
     started = RetryJob.objects.filter(pk=job.pk, state=JobState.PLANNED).update(
         state=JobState.RUNNING, started_at=now, progress_at=now, version=F("version") + 1
     )
@@ -126,33 +156,36 @@ def _runs_to_close(job: RetryJob) -> list[RetryRun]:
     return list(RetryRun.objects.filter(job=job, closed_at=None).exclude(pk__in=unsent.values("target__run_id")))
 
 
-def _may_send(job: RetryJob) -> datetime | None:
+def _may_send(job: RetryJob, claim: Claim) -> datetime | None:
     """``None`` when the next chunk may go now, else when to look again."""
-    now = timezone.now()
-    gate = canary_gate(job)
+    now = database_now()
+    gate = canary_gate(job, claim)
     if gate is CanaryGate.WAIT:
         return now + timedelta(seconds=3)
     if gate is CanaryGate.STOP:
         return now
     if job.chunks_per_minute and job.last_chunk_at:
         next_chunk = job.last_chunk_at + timedelta(seconds=60 / job.chunks_per_minute)
-        return next_chunk if next_chunk > now else None
-    return None
+        if next_chunk > now:
+            return next_chunk
+    rested = pause_until(job)
+    return rested if rested is not None and rested > now else None
 
 
-def _stop(job: RetryJob, problem: str) -> datetime:
+def _stop(job: RetryJob, claim: Claim, problem: str) -> datetime:
     """Airflow will not do it until a person changes something: wait for that person, losing nothing."""
     reason = _("Airflow refused. Put that right, then resume the job. %(problem)s") % {"problem": problem}
-    stopped = RetryJob.objects.filter(pk=job.pk, state__in=SENDING_JOBS)
-    if stopped.update(state=JobState.PAUSED, state_reason=reason, version=F("version") + 1):
-        return timezone.now()
-    return _look_later(job, reason)
+    sending = RetryJob.objects.filter(pk=job.pk, state__in=SENDING_JOBS)
+    with claim.fenced():
+        stopped = sending.update(state=JobState.PAUSED, state_reason=reason, version=F("version") + 1)
+    return database_now() if stopped else _look_later(job, claim, reason)
 
 
-def _look_later(job: RetryJob, reason: str) -> datetime:
+def _look_later(job: RetryJob, claim: Claim, reason: str) -> datetime:
     """Note why it does not go on, and wait longer each time."""
     failures = job.failures_in_a_row + 1
     changed = RetryJob.objects.filter(pk=job.pk)
-    changed.update(failures_in_a_row=failures, version=F("version") + 1)
-    changed.filter(state__in=ON_ITS_OWN).update(state_reason=reason)
-    return timezone.now() + timedelta(seconds=min(2**failures, LONGEST_BACKOFF_SECONDS))
+    with claim.fenced():
+        changed.update(failures_in_a_row=failures, version=F("version") + 1)
+        changed.filter(state__in=ON_ITS_OWN).update(state_reason=reason)
+    return database_now() + timedelta(seconds=min(2**failures, LONGEST_BACKOFF_SECONDS))

@@ -3,36 +3,36 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Final
 
-from django.db import transaction
 from django.db.models import F
-from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from panel.airflow import Airflow, Conflict, Forbidden, NotFound, Rejected, TaskInstance, Unauthorized
+from panel.airflow import Airflow, Conflict, NotFound, TaskInstance
 from panel.domain import states
 from panel.domain.outcomes import Outcome
+from panel.retries.clock import database_now
 from panel.retries.models import RetryChunk, RetryItem, RetryJob, RetryRun
 from panel.retries.runner.claims import Claim
 from panel.retries.runner.requests import (
     CALM,
-    MAY_HAVE_WORKED,
-    UNSURE_AFTER_KILL,
     Key,
     RefusedForGood,
     Rows,
     by_key,
+    clear,
     mark_sent,
     mark_unsent,
-    mark_unsure,
-    note_of,
     settle_items,
+    unsure_until,
 )
-from panel.retries.states import ChunkKind, ItemState
+from panel.retries.runner.speed import chunk_size
+from panel.retries.states import ChunkKind, ItemState, JobState
 
 ATTEMPTS: Final = 5
-"""How often an item may be turned away because something of its chunk had just started to run."""
+"""How often an item that goes alone may be turned away because something of it had just started to run."""
+LOOK_EVERY: Final = timedelta(seconds=3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,23 +48,31 @@ class _Batch:
         return list(dict.fromkeys(wanted))
 
 
-def send_next(job: RetryJob, run: RetryRun, airflow: Airflow, claim: Claim) -> None:
-    """Send the next chunk of this run. Raises AirflowError; what it then means is written down."""
+def send_next(job: RetryJob, run: RetryRun, airflow: Airflow, claim: Claim) -> datetime | None:
+    """Send the next chunk of this run; when to go on, ``None`` for at once.
+
+    Raises AirflowError; what it then means is written down. Raises ClaimLost.
+    """
     batch = _next_batch(job, run)
     try:
         rows = by_key(airflow.instances.clear(run.dag_id, run.run_id, batch.targets(batch.items), dry_run=True))
     except NotFound as error:
-        _lose_run(job, run, error.detail)
-        return
+        _lose_run(job, run, error.detail, claim)
+        return None
     _refuse_more(batch, rows)
-    dropped = {item.pk: why for item in batch.items if (why := _why_not_now(job, batch, item, rows))}
+    dropped = {item.pk: why for item in batch.items if (why := _why_not_now(job, item, rows))}
     vanished = {item.pk: _("Airflow no longer has it") for item in batch.items if _key(item) not in rows}
-    settle_items(job, {pk: why for pk, why in dropped.items() if pk not in vanished}, ItemState.SKIPPED)
-    settle_items(job, vanished, ItemState.LOST)
+    settle_items(claim, job, {pk: why for pk, why in dropped.items() if pk not in vanished}, ItemState.SKIPPED)
+    settle_items(claim, job, vanished, ItemState.LOST)
     left = [item for item in batch.items if item.pk not in dropped]
-    chunk = _write_down(job, run, left, claim) if left else None
+    busy = {task_id for item in left for task_id in _busy_below(batch, item, rows)}
+    calm = [item for item in left if not _busy_below(batch, item, rows)]
+    if busy and not calm:
+        return _wait_for(job, sorted(busy))
+    chunk = _write_down(job, batch, calm, claim) if calm else None
     if chunk is not None:
-        _send(job, batch, chunk, airflow)
+        _send(job, batch, chunk, airflow, claim)
+    return None
 
 
 def _next_batch(job: RetryJob, run: RetryRun) -> _Batch:
@@ -73,7 +81,9 @@ def _next_batch(job: RetryJob, run: RetryRun) -> _Batch:
     if job.canary is not None and not job.canary_passed:
         pending = pending.filter(canary=True)
     most_followers = max((len(below) for below in run.followers.values()), default=0)
-    items = list(pending[: max(1, job.chunk_size // (1 + most_followers))])
+    items = list(pending[: max(1, chunk_size(job) // (1 + most_followers))])
+    if items and items[0].attempts:  # it was turned away: fewer go with it, until what is in the way is found
+        items = items[: max(1, len(items) >> items[0].attempts)]
     return _Batch(run, items, _followers(job, run, items))
 
 
@@ -108,7 +118,7 @@ def _refuse_more(batch: _Batch, rows: Rows) -> None:
         )
 
 
-def _why_not_now(job: RetryJob, batch: _Batch, item: RetryItem, rows: Rows) -> str:
+def _why_not_now(job: RetryJob, item: RetryItem, rows: Rows) -> str:
     """Why this item is not sent after all, by what Airflow says at this moment; "" when it is."""
     row = rows.get(_key(item))
     if row is None:
@@ -117,10 +127,22 @@ def _why_not_now(job: RetryJob, batch: _Batch, item: RetryItem, rows: Rows) -> s
         return _("somebody else cleared it meanwhile (%(state)s)") % {"state": _word(row)}
     if row.state not in states.CLEARABLE:
         return _("%(state)s meanwhile") % {"state": _word(row)}
-    if row.state in {states.SUCCESS, states.SKIPPED} and row.state != _state_before(item):
-        return "" if job.include_settled else _("%(state)s meanwhile") % {"state": _word(row)}
-    busy = [key[0] for key in batch.followers[item.pk] if key in rows and rows[key].state not in CALM]
-    return _("%(task)s below it runs at the moment") % {"task": busy[0]} if busy else ""
+    if row.state in {states.SUCCESS, states.SKIPPED} and row.state != _state_before(item) and not job.include_settled:
+        return _("%(state)s meanwhile") % {"state": _word(row)}
+    return ""
+
+
+def _busy_below(batch: _Batch, item: RetryItem, rows: Rows) -> list[str]:
+    """The tasks of its mapped group that run at this moment and would be cleared with it."""
+    return [key[0] for key in batch.followers[item.pk] if key in rows and rows[key].state not in CALM]
+
+
+def _wait_for(job: RetryJob, tasks: list[str]) -> datetime:
+    reason = _("Waits for %(tasks)s, which runs at the moment and will run again afterwards.")
+    RetryJob.objects.filter(pk=job.pk, state=JobState.RUNNING).update(
+        state_reason=reason % {"tasks": ", ".join(tasks)}, version=F("version") + 1
+    )
+    return database_now() + LOOK_EVERY
 
 
 def _word(row: TaskInstance) -> str:
@@ -134,25 +156,26 @@ def _state_before(item: RetryItem) -> str:
     return states.SUCCESS if item.outcome_before in succeeded else states.FAILED
 
 
-def _lose_run(job: RetryJob, run: RetryRun, detail: str) -> None:
+def _lose_run(job: RetryJob, run: RetryRun, detail: str, claim: Claim) -> None:
     why = _("Airflow no longer has this run. %(detail)s") % {"detail": detail}
     pending = RetryItem.objects.filter(job=job, target__run=run, state=ItemState.PENDING)
-    settle_items(job, dict.fromkeys(pending.values_list("pk", flat=True), why), ItemState.LOST)
-    RetryRun.objects.filter(pk=run.pk).update(closed_at=timezone.now(), hanging=False)
+    settle_items(claim, job, dict.fromkeys(pending.values_list("pk", flat=True), why), ItemState.LOST)
+    with claim.fenced():
+        RetryRun.objects.filter(pk=run.pk).update(closed_at=database_now(), hanging=False)
 
 
-def _write_down(job: RetryJob, run: RetryRun, items: list[RetryItem], claim: Claim) -> RetryChunk | None:
+def _write_down(job: RetryJob, batch: _Batch, items: list[RetryItem], claim: Claim) -> RetryChunk | None:
     """The chunk row, before anything is sent; ``None`` when the job was paused or cancelled at this moment."""
-    with transaction.atomic():
-        claim.keep()
+    run, instances = batch.run, len(batch.targets(items))
+    with claim.fenced():
         if not RetryJob.objects.filter(pk=job.pk, state=job.state).update(version=F("version") + 1):
             return None
         chunk = RetryChunk.objects.create(
             run=run,
             kind=ChunkKind.ITEMS,
             resets_run=_resets_run(job, run, items),
-            instances=len(items),
-            unsure_until=timezone.now() + UNSURE_AFTER_KILL,
+            instances=instances,
+            unsure_until=unsure_until(instances),
         )
         RetryItem.objects.filter(pk__in=[item.pk for item in items], state=ItemState.PENDING).update(
             state=ItemState.SENDING, chunk=chunk, attempts=F("attempts") + 1
@@ -175,44 +198,26 @@ def _resets_run(job: RetryJob, run: RetryRun, items: list[RetryItem]) -> bool:
     return not more_to_come and not run.downstream
 
 
-def _send(job: RetryJob, batch: _Batch, chunk: RetryChunk, airflow: Airflow) -> None:
+def _send(job: RetryJob, batch: _Batch, chunk: RetryChunk, airflow: Airflow, claim: Claim) -> None:
     being_sent = _being_sent(chunk)
     items = [item for item in batch.items if item.pk in being_sent]
     if not items:  # cancelled at this moment
-        mark_unsent(chunk, "")
+        mark_unsent(claim, chunk, "")
         return
-    run = batch.run
     try:
-        cleared = airflow.instances.clear(
-            run.dag_id,
-            run.run_id,
-            batch.targets(items),
-            dry_run=False,
-            reset_dag_runs=chunk.resets_run,
-            note=note_of(job),
-        )
-    except Conflict as error:
-        mark_unsent(chunk, error.detail)
-        _give_up_on(job, items)
+        cleared = by_key(clear(job, chunk, batch.targets(items), airflow, claim))
+    except Conflict:
+        _give_up_on(job, items, claim)
         return
-    except MAY_HAVE_WORKED as error:
-        mark_unsure(chunk, error)
-        raise
-    except Rejected as error:
-        mark_unsent(chunk, error.detail)
-        if isinstance(error, Unauthorized | Forbidden | NotFound) or error.retryable:
-            raise
-        raise RefusedForGood(str(error)) from error
-    found = by_key(cleared)
-    mark_sent(chunk, [item for item in items if _key(item) in found])
+    mark_sent(claim, chunk, [item for item in items if _key(item) in cleared])
 
 
 def _being_sent(chunk: RetryChunk) -> frozenset[int]:
     return frozenset(RetryItem.objects.filter(chunk=chunk, state=ItemState.SENDING).values_list("pk", flat=True))
 
 
-def _give_up_on(job: RetryJob, items: list[RetryItem]) -> None:
-    """Something runs (prevent_running_task): the next look drops it. Items that it happens to again and again go."""
-    tired = [item.pk for item in items if item.attempts + 1 >= ATTEMPTS]
+def _give_up_on(job: RetryJob, items: list[RetryItem], claim: Claim) -> None:
+    """Something runs (prevent_running_task): the next look drops it, or fewer items go together until it is found."""
+    tired = [item.pk for item in items if len(items) == 1 and item.attempts + 1 >= ATTEMPTS]
     why = _("Airflow kept refusing: something of it was running each time")
-    settle_items(job, dict.fromkeys(tired, why), ItemState.REFUSED)
+    settle_items(claim, job, dict.fromkeys(tired, why), ItemState.REFUSED)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -20,7 +19,8 @@ from panel.domain.outcomes import FAILURES, SETTLED, Outcome, ResultState
 from panel.mirror import selectors as mirror
 from panel.mirror.models import DagRun, Instance, MappedTask
 from panel.mirror.services import find_or_fetch_run, sync_mapped_task
-from panel.retries.models import LONGEST_WHY, RetryItem, RetryJob, RetryTarget
+from panel.retries.clock import database_now
+from panel.retries.models import LONGEST_WHY, RetryItem, RetryJob, RetryRun, RetryTarget
 from panel.retries.runner.claims import Claim
 from panel.retries.states import ItemState, JobState
 
@@ -29,6 +29,8 @@ ERROR_WAIT: Final = timedelta(seconds=90)
 """How long a failed index waits for the reason in its log before it counts without one."""
 NOTHING_WITHIN: Final = timedelta(hours=24)
 """An index of a job in which nothing moved for so long is lost."""
+STUCK_AFTER: Final = timedelta(seconds=30)
+"""A cleared instance gets a state within seconds, unless its run ended at the very moment."""
 SOONEST, LATEST = timedelta(seconds=2), timedelta(seconds=30)
 _UNREADABLE: Final = frozenset({ResultState.FORBIDDEN, ResultState.EXTERNAL, ResultState.UNREADABLE})
 
@@ -53,7 +55,7 @@ def watch(job: RetryJob, airflow: Airflow, claim: Claim) -> datetime | None:
         sent = list(RetryItem.objects.filter(target=target, state=ItemState.SENT).order_by("pk"))
         endings, dag_paused = _endings(job, target, sent, airflow)
         paused = paused or dag_paused
-        _settle(job, sent, endings)
+        _settle(job, sent, endings, claim)
     _say_paused(job, paused)
     if not RetryItem.objects.filter(job=job, state=ItemState.SENT).exists():
         return None
@@ -79,6 +81,8 @@ def _endings(
             return {}, False  # the mirror is being rebuilt
         why = _("Airflow no longer has this task in this run")
         return {item.pk: Ending(ItemState.LOST, why) for item in sent}, False
+    if mapped_task.run.state in states.FINISHED_RUN:
+        _note_stuck(target, mapped_task, sent)
     return _mapped(job, mapped_task, sent), mapped_task.run.dag.is_paused
 
 
@@ -109,6 +113,14 @@ def _mapped(job: RetryJob, mapped_task: MappedTask, sent: Sequence[RetryItem]) -
         if ending is not None:
             found[item.pk] = ending
     return found
+
+
+def _note_stuck(target: RetryTarget, mapped_task: MappedTask, sent: Sequence[RetryItem]) -> None:
+    """A run that ended while its instances were being cleared has to be restarted once more."""
+    long_sent = {item.map_index for item in sent if item.sent_at and item.sent_at < database_now() - STUCK_AFTER}
+    stateless = mirror.instances(mapped_task).filter(state="").values_list("map_index", flat=True)
+    if not long_sent.isdisjoint(stateless):
+        RetryRun.objects.filter(pk=target.run_id, hanging=False).update(hanging=True)
 
 
 def _ending(item: RetryItem, row: Instance) -> Ending | None:
@@ -175,7 +187,7 @@ def _too_late(job: RetryJob, state: str) -> Ending | None:
     return Ending(ItemState.LOST, why)
 
 
-def _settle(job: RetryJob, sent: Sequence[RetryItem], endings: dict[int, Ending]) -> None:
+def _settle(job: RetryJob, sent: Sequence[RetryItem], endings: dict[int, Ending], claim: Claim) -> None:
     if not endings:
         return
     now = timezone.now()
@@ -189,7 +201,7 @@ def _settle(job: RetryJob, sent: Sequence[RetryItem], endings: dict[int, Ending]
     fields = [
         "state", "why", "settled_at", "new_try_number", "outcome", "error_type", "error_message", "same_error",
     ]  # fmt: skip
-    with transaction.atomic():
+    with claim.fenced():
         RetryItem.objects.bulk_update(ended, fields, batch_size=500)
         RetryJob.objects.filter(pk=job.pk).update(progress_at=now, version=F("version") + 1)
 

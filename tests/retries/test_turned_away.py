@@ -1,0 +1,76 @@
+"""Airflow refuses, is busy or slow: the job gives way, and goes on with what can go on."""
+
+from __future__ import annotations
+
+import pytest
+
+from panel.airflow import NotSent
+from panel.airflow.instances import InstancesNamespace
+from panel.retries.policies import Policy
+from panel.retries.runner import requests, speed
+from tests.fakes.airflow.clearing import RUNNING, Clearing
+from tests.fakes.airflow.wire import refuse
+
+pytestmark = pytest.mark.django_db
+
+
+def test_one_index_that_airflow_keeps_refusing_is_found_and_the_others_go(etl, jobs, monkeypatch):
+    """Airflow says that something runs, but no look shows what."""
+    task = etl.stage(40, failed=range(40))
+    clear = Clearing._clear
+
+    def refuse_13(self, dag, run, rows, *more):
+        if any((row.task_id, row.map_index) == ("work", 13) for row in rows):
+            raise refuse(409, RUNNING)
+        clear(self, dag, run, rows, *more)
+
+    monkeypatch.setattr(Clearing, "_clear", refuse_13)
+    job = jobs.to_the_end(jobs.request(task))
+    assert jobs.counts(job) == {"recovered": 39, "refused": 1}
+    assert "kept refusing" in jobs.why(job)[13]
+    assert etl.tries() == dict.fromkeys(range(40), 2) | {13: 1}
+
+
+def test_a_slow_airflow_gets_smaller_chunks_and_pauses_until_it_is_quick_again(etl, jobs, monkeypatch):
+    task = etl.stage(72, failed=range(72))
+    took = iter([12.0, 12.0, 2.0, 2.0, 2.0])
+    answered_in = requests.answered_in
+
+    def slowly(job, chunk, _seconds):
+        chunk.seconds = next(took)
+        answered_in(job, chunk, chunk.seconds)
+
+    monkeypatch.setattr(requests, "answered_in", slowly)
+    monkeypatch.setattr(speed, "SMALLEST", 4)
+    job = jobs.request(task, policy=Policy(chunk_size=32), include_downstream=False)
+    jobs.work()
+    assert len(etl.cleared()) == 1, "as long a pause as the answer took"
+    jobs.to_the_end(job)
+    assert [len(targets) for targets in etl.cleared()] == [32, 16, 8, 16]
+
+
+def test_a_request_that_found_no_free_slot_was_not_sent_and_goes_at_the_next_try(etl, jobs, wire):
+    task = etl.stage(2, failed=[0, 1])
+    job = jobs.request(task)
+
+    def busy():
+        raise NotSent("all slots are in use")
+
+    wire.before_clear.append(busy)
+    jobs.work()
+    assert jobs.counts(job) == {"pending": 2}, "nothing is unsure"
+    assert jobs.counts(jobs.to_the_end(job)) == {"recovered": 2}
+
+
+def test_airflow_gets_longer_for_a_large_chunk_than_for_a_page(etl, jobs, monkeypatch, settings):
+    settings.AIRFLOW_TIMEOUT_SECONDS = 2.0
+    task = etl.stage(100, failed=range(100))
+    patient = []
+    clear = InstancesNamespace.clear
+    monkeypatch.setattr(
+        InstancesNamespace, "clear", lambda *args, **more: patient.append(more.get("patience")) or clear(*args, **more)
+    )
+    jobs.to_the_end(jobs.request(task))
+    chunk, report = [one for one in patient if one is not None]
+    assert chunk.timeout_seconds >= 100 * 0.041, "as slow as users report"
+    assert report.timeout_seconds < chunk.timeout_seconds
