@@ -12,6 +12,7 @@ from django.db.models import QuerySet
 
 from panel.mirror import selectors
 from panel.mirror.airflow_links import mapped_task_url
+from panel.mirror.instance_lists import shown
 from panel.mirror.models import Instance, MappedTask
 from panel.mirror.result_fields import columns_of
 from panel.mirror.serializers import InstanceSerializer
@@ -40,7 +41,7 @@ def lines(mapped_task: MappedTask, chosen: QuerySet[Instance], wanted: str) -> I
 def _rows(mapped_task: MappedTask, chosen: QuerySet[Instance]) -> Iterator[dict[str, Any]]:
     context = {"mapped_task_url": mapped_task_url(mapped_task), "number_columns": columns_of(mapped_task)}
     shape = InstanceSerializer(context=context)
-    rows = chosen.defer("error_folded").iterator(chunk_size=CHUNK)
+    rows = shown(chosen, mapped_task).iterator(chunk_size=CHUNK)
     while part := list(islice(rows, CHUNK)):
         for instance in selectors.with_results(part):
             yield shape.to_representation(instance)

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import uuid
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from django.db import models
 from django.db.models import Q
@@ -177,6 +177,13 @@ class MappedTask(Synced):
         return self.task_id
 
 
+class Held(NamedTuple):
+    """What is stored of a result: the whole value or, when ``shortened``, a preview of it."""
+
+    value: Any
+    shortened: bool
+
+
 class Instance(models.Model):
     """One mapped instance as last read. Rows are narrow: values and the details of errors have tables of their own.
 
@@ -254,10 +261,11 @@ class Instance(models.Model):
         return f"{self.mapped_task_id}[{self.map_index}]"
 
     @cached_property
-    def held(self) -> InstanceResult | None:
+    def held(self) -> Held | None:
         """The stored value; lists read those of all their rows at once (``selectors.with_results``)."""
         held = InstanceResult.objects.filter(mapped_task_id=self.mapped_task_id, map_index=self.map_index)
-        return held.first()
+        row = held.values_list("value", "shortened").first()
+        return Held(*row) if row else None
 
     @property
     def result(self) -> Any:

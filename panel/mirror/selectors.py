@@ -18,7 +18,7 @@ from panel.domain import states
 from panel.domain.index_expression import IndexExpression
 from panel.domain.outcomes import Outcome
 from panel.domain.selection import Selection
-from panel.mirror.models import Dag, DagRun, Instance, InstanceResult, MappedTask, SyncRequest
+from panel.mirror.models import Dag, DagRun, Held, Instance, InstanceResult, MappedTask, SyncRequest
 from panel.servers.models import Server
 
 RANGES_A_QUERY: Final = 200
@@ -140,7 +140,10 @@ def with_results(rows: Sequence[Instance]) -> Sequence[Instance]:
         held = InstanceResult.objects.filter(
             mapped_task_id=part[0].mapped_task_id, map_index__in=[row.map_index for row in part]
         )
-        by_index = {result.map_index: result for result in held}
+        by_index = {
+            index: Held(value, shortened)
+            for index, value, shortened in held.values_list("map_index", "value", "shortened")
+        }
         for row in part:
             row.held = by_index.get(row.map_index)
     return rows

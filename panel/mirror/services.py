@@ -9,7 +9,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db.models import F, Q
-from django.db.models.functions import Coalesce
+from django.db.models.functions import Coalesce, Least
 from django.utils import timezone
 
 from panel.airflow import NotFound
@@ -28,32 +28,41 @@ from panel.wake import wake
 
 REQUEST_SECONDS: Final = 30.0
 """A request that nobody answered for so long may be made again; until then further viewers join it."""
+LATE: Final = 2
+"""Of a map that may change, data so many times as old as it should be shows that nobody was looking."""
 DAG_FRESH: Final = timedelta(seconds=15)
 AT_ONCE: Final = 12
 
 
 def request_refresh(*, mapped_task: MappedTask) -> bool:
-    """Somebody looks at this mapped task: have it read when what is known is older than a few seconds.
+    """Somebody looks at this mapped task, which was read from the database just now: have Airflow asked again soon.
 
-    However many look, one request is under way at a time. Whether the worker was woken.
+    While it may change, it is due a few seconds after each read, and the sweep sees to that: at the same rhythm for one
+    who looks as for hundreds. What nobody looked at for a while is read at once. Whether the worker was woken.
     """
     if mapped_task.run.dag.server.unreachable_since is not None:
         return False  # the health check finds out when it is back
-    now = timezone.now()
-    stale = Q(synced_at=None) | Q(synced_at__lt=now - timedelta(seconds=settings.MIRROR_FRESH_SECONDS))
+    now, fresh = timezone.now(), timedelta(seconds=settings.MIRROR_FRESH_SECONDS)
+    unanswered_since = now - timedelta(seconds=REQUEST_SECONDS)
+    synced_at, requested_at = mapped_task.synced_at, mapped_task.refresh_requested_at
+    may_change = mapped_task.run.state not in states.FINISHED_RUN or not mapped_task.complete
+    late = synced_at is None or synced_at < now - (LATE * fresh if may_change else fresh)
+    is_asked_for = requested_at is not None and requested_at >= max(synced_at or unanswered_since, unanswered_since)
+    if is_asked_for or not (may_change or late):
+        return False  # nothing is written for a look
     answered = (
         Q(refresh_requested_at=None)
         | Q(refresh_requested_at__lte=F("synced_at"))
-        | Q(refresh_requested_at__lt=now - timedelta(seconds=REQUEST_SECONDS))
+        | Q(refresh_requested_at__lt=unanswered_since)
     )
-    asked = MappedTask.objects.filter(stale, answered, pk=mapped_task.pk).update(
-        refresh_requested_at=now,
-        # Should the wake-up get lost, the sweep finds it.
-        due_at=Coalesce(F("due_at"), now + timedelta(seconds=REQUEST_SECONDS)),
+    # Should the wake-up get lost, the sweep finds it.
+    due_at = now + timedelta(seconds=REQUEST_SECONDS) if late or synced_at is None else synced_at + fresh
+    asked = MappedTask.objects.filter(answered, pk=mapped_task.pk, synced_at=synced_at).update(
+        refresh_requested_at=now, due_at=Least(Coalesce(F("due_at"), due_at), due_at)
     )
-    if asked:
+    if asked and late:
         wake("mirror.sync_mapped_task", str(mapped_task.pk), 0)
-    return bool(asked)
+    return bool(asked and late)
 
 
 def request_dag_refresh(*, dag: Dag) -> bool:

@@ -14,6 +14,15 @@ from tests.mirror.stage import mirrored_dag, mirrored_task
 pytestmark = pytest.mark.django_db
 
 
+def look(task: MappedTask) -> bool:
+    """As every page does: the row is read first."""
+    return services.request_refresh(mapped_task=selectors.mapped_task_by_id(task.pk))
+
+
+def reads(woken) -> int:
+    return sum(name == "mirror.sync_mapped_task" for name, _arguments in woken)
+
+
 def test_fresh_data_is_not_asked_for_again(mapped, woken):
     task = mapped(1)
     woken.clear()
@@ -25,7 +34,7 @@ def test_old_data_is_asked_for_once_however_many_look(mapped, woken, later):
     task = mapped(1)
     later(10)
     woken.clear()
-    assert [services.request_refresh(mapped_task=task) for _ in range(5)] == [True] + [False] * 4
+    assert [look(task) for _ in range(5)] == [True] + [False] * 4
     assert woken == [("mirror.sync_mapped_task", (str(task.pk), 0))]
 
 
@@ -33,19 +42,49 @@ def test_after_the_answer_the_next_look_may_ask_again(mapped, worker, woken, lat
     task = mapped(1)
     for _ in range(2):
         later(10)
-        assert services.request_refresh(mapped_task=task) is True
+        assert look(task) is True
         worker.work()
+
+
+def test_while_people_look_a_running_map_is_due_seconds_after_each_read_and_the_sweep_wakes_the_worker(
+    mapped, worker, woken, later
+):
+    task = mapped(3)
+    later(3_600)  # nothing happened for an hour: by itself it is read every quarter of a minute
+    look(task)
+    worker.work()
+    for _ in range(3):
+        woken.clear()
+        assert [look(task) for _ in range(5)] == [False] * 5
+        later(3)
+        assert look(task) is False
+        sweep()
+        assert reads(woken) == 0
+        later(3)
+        sweep()
+        assert [look(task) for _ in range(5)] == [False] * 5
+        sweep()
+        assert reads(woken) == 1
+        worker.work()
+
+
+def test_a_finished_map_is_not_read_again_and_again_because_somebody_looks(server, woken, later):
+    task = mirrored_task(server, ["success"])
+    MappedTask.objects.filter(pk=task.pk).update(complete=True)
+    assert look(task) is False
+    task.refresh_from_db()
+    assert (task.due_at, task.refresh_requested_at) == (None, None)
 
 
 def test_a_request_that_got_lost_may_be_made_again_and_is_found_by_the_sweep(etl, server, woken, later, worker):
     task = mirrored_task(server, ["success"])  # finished: nothing else makes it due
     later(10)
-    services.request_refresh(mapped_task=task)
+    look(task)
     woken.clear()
     later(31)
     sweep()
     assert ("mirror.sync_mapped_task", (str(task.pk), 0)) in woken
-    assert services.request_refresh(mapped_task=task) is True
+    assert look(task) is True
 
 
 def test_nobody_is_sent_to_a_server_that_is_down(mapped, server, woken, later):
