@@ -184,6 +184,11 @@ class Held(NamedTuple):
     shortened: bool
 
 
+TOLD_APART: Final = (Outcome.HARD_FAILURE, Outcome.RETRYING, Outcome.SOFT_FAILURE, Outcome.UPSTREAM_FAILED)
+"""The outcomes that few instances have and everybody sorts: indexes of their own find them among many others."""
+SORTED_APART: Final = ("label_folded", "try_number", "start_date", "end_date", "duration")
+
+
 class Instance(models.Model):
     """One mapped instance as last read. Rows are narrow: values and the details of errors have tables of their own.
 
@@ -254,6 +259,14 @@ class Instance(models.Model):
                     condition=Q(**{f"{name}__isnull": False}),
                 )
                 for name in ("label_folded", *(f"number_{slot}" for slot in range(6)))
+            ),
+            *(
+                models.Index(
+                    fields=["mapped_task", "outcome", name, "map_index"],
+                    name=f"failures_by_{name}",
+                    condition=Q(outcome__in=[outcome.value for outcome in TOLD_APART]),
+                )
+                for name in SORTED_APART
             ),
         ]
 

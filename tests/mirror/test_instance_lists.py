@@ -123,6 +123,24 @@ def test_a_page_is_read_from_the_index_of_its_order(task, ordering, sign):
             assert not re.search(r"Sort|Seq Scan|TEMP B-TREE|SCAN ", plan), plan
 
 
+@pytest.mark.parametrize("ordering", ["label", "try_number", "start_date", "end_date", "duration"])
+@pytest.mark.parametrize("outcome", [Outcome.HARD_FAILURE, Outcome.SOFT_FAILURE])
+def test_many_failures_among_more_others_are_read_from_an_index_of_failures(task, monkeypatch, ordering, outcome):
+    monkeypatch.setattr(instance_lists, "FEW", 0)
+    selection = Selection(outcomes=frozenset({outcome}))
+    found = matching(task, selection)
+    assert found.keys is None
+    first = page_of(task, selection, f"-{ordering}", size=1)
+    for cursor in (None, first.next_cursor):
+        asked = queries_of(lambda cursor=cursor: page_of(task, selection, f"-{ordering}", cursor=cursor))
+        pages = [query for query in asked if "ORDER BY" in query]
+        assert pages
+        plans = "\n".join(map(plan_of, pages))
+        assert not re.search(r"Sort|Seq Scan|TEMP B-TREE|SCAN ", plans), plans
+        if connection.vendor == "sqlite":  # PostgreSQL weighs its indexes by what is in the table
+            assert f"failures_by_{ORDERINGS[ordering]}" in plans
+
+
 def queries_of(act) -> list[str]:
     with CaptureQueriesContext(connection) as queries:
         act()
