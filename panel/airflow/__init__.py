@@ -31,6 +31,7 @@ from panel.airflow.errors import (
 )
 from panel.airflow.logs import LoggedError
 from panel.airflow.models import (
+    ClearedInstance,
     Dag,
     DagDetails,
     DagRun,
@@ -58,6 +59,7 @@ __all__ = [
     "BadPayload",
     "BearerToken",
     "Capabilities",
+    "ClearedInstance",
     "Conflict",
     "Credentials",
     "Dag",

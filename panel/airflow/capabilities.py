@@ -34,6 +34,8 @@ class Capabilities:
     """Task-instance lists take ``cursor`` (3.2.2+)."""
     run_id_prefix: bool
     """Run lists take ``run_id_prefix_pattern`` (3.2.2+); older servers ignore it silently."""
+    clear_latest_version: bool = False
+    """Clearing takes ``run_on_latest_version`` (3.1.0+)."""
     bulk_reads: bool = False
     """Mapboard's plug-in is installed there: results of a whole mapped task in one request."""
 
@@ -113,6 +115,7 @@ def read_capabilities(transport: Transport) -> Capabilities:
         numbers=numbers,
         clear_note="note" in fields if fields else numbers >= (3, 3, 0),
         clear_prevent_running="prevent_running_task" in fields if fields else numbers >= (3, 2, 0),
+        clear_latest_version="run_on_latest_version" in fields if fields else numbers >= (3, 1, 0),
         cursors="cursor" in found if (found := document.filters(_INSTANCES_LIST)) else numbers >= (3, 2, 2),
         run_id_prefix=(
             "run_id_prefix_pattern" in found if (found := document.filters(_RUNS_LIST)) else numbers >= (3, 2, 2)

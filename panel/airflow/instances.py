@@ -13,7 +13,7 @@ import msgspec
 from panel.airflow import errors
 from panel.airflow.addresses import API, path
 from panel.airflow.capabilities import Capabilities
-from panel.airflow.models import TaskInstance, TaskInstanceDetails, Try
+from panel.airflow.models import ClearedInstance, TaskInstance, TaskInstanceDetails, Try
 from panel.airflow.ordered_pages import in_order, read_ahead
 from panel.airflow.paging import BULK_PAGE, PAGE, Page, by_post, cursor_pages
 from panel.airflow.runs import utc
@@ -32,6 +32,10 @@ _BULK = f"{API}/dags/~/dagRuns/~/taskInstances/list"
 
 class _Instances(Page[TaskInstance], rename={"rows": "task_instances"}):
     rows: list[TaskInstance]
+
+
+class _Cleared(Page[ClearedInstance], rename={"rows": "task_instances"}):
+    rows: list[ClearedInstance]
 
 
 class _Tries(Page[Try], rename={"rows": "task_instances"}):
@@ -94,7 +98,20 @@ class InstancesNamespace:
     def count(self, dag_id: str, run_id: str, task_id: str) -> int:
         """How many mapped instances (map_index >= 0) there are, removed ones included; 0 before expansion."""
         address = path(API, "dags", dag_id, "dagRuns", run_id, "taskInstances", task_id, "listMapped")
-        total = self._transport.read(address, _Instances, [("limit", 0)]).total_entries
+        return self._counted(address, [])
+
+    def count_changed_since(self, dag_id: str, run_id: str, since: datetime, *, task_id: str = "") -> int:
+        """How many instances of this task, or of the whole run, changed at or after ``since``: one light request.
+
+        Each heartbeat of a running instance is a change (AIRFLOW.md §3); a note alone, or a row that vanished, is none.
+        The margin is the caller's, as in ``changed_since``. Raises NotFound for an unknown run.
+        """
+        address = path(API, "dags", dag_id, "dagRuns", run_id, "taskInstances")
+        task: Params = [("task_id", task_id)] if task_id else []
+        return self._counted(address, [*task, ("updated_at_gte", utc(since))])
+
+    def _counted(self, address: str, params: Params) -> int:
+        total = self._transport.read(address, _Instances, [*params, ("limit", 0)]).total_entries
         if total is None:
             raise errors.BadPayload("Airflow did not say how many instances there are.")
         return total
@@ -116,14 +133,16 @@ class InstancesNamespace:
         include_downstream: bool = False,
         include_upstream: bool = False,
         reset_dag_runs: bool = True,
+        run_on_latest_version: bool = False,
         note: str = "",
         patience: Patience | None = None,
-    ) -> list[TaskInstance]:
+    ) -> list[ClearedInstance]:
         """Clear these instances whatever their state, and answer what was (``dry_run``: would be) cleared.
 
         Rows of a dry run show current states. ``patience`` is for the real clear: Airflow needs a while for many
         (AIRFLOW.md §5). ``note`` and ``prevent_running_task`` are sent where the server knows them; with the latter a
-        running instance among the targets raises Conflict and nothing is cleared. Raises Unsupported where the server
+        running instance among the targets raises Conflict and nothing is cleared. ``run_on_latest_version`` moves
+        instances and run to the Dag's latest version. Raises Unsupported where the server does not know that, or
         would clear every index of a task instead of those named (AIRFLOW.md §12), ValueError without targets: Airflow
         would take that for the whole run.
         """
@@ -145,12 +164,19 @@ class InstancesNamespace:
         }
         if capabilities.clear_prevent_running:
             body["prevent_running_task"] = True
+        if run_on_latest_version:
+            if not capabilities.clear_latest_version:
+                raise errors.Unsupported(
+                    f"Airflow {capabilities.version} cannot run cleared instances on the latest version of their Dag; "
+                    "3.1 or newer is needed."
+                )
+            body["run_on_latest_version"] = True
         if note and capabilities.clear_note:
             body["note"] = note
         address = path(API, "dags", dag_id, "clearTaskInstances")
         if dry_run:
-            return self._transport.list_by_post(address, _Instances, body).rows
-        return self._transport.write("POST", address, _Instances, body, patience=patience).rows
+            return self._transport.list_by_post(address, _Cleared, body).rows
+        return self._transport.write("POST", address, _Cleared, body, patience=patience).rows
 
     def set_state(self, dag_id: str, run_id: str, task_id: str, map_index: int, state: str, note: str = "") -> None:
         """Mark as ``success``, ``failed`` or ``skipped`` without running anything."""

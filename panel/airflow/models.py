@@ -119,6 +119,14 @@ class TaskInstance(Struct, frozen=True):
     note: str | None = None
 
 
+class ClearedInstance(TaskInstance, frozen=True):
+    """A row of the answer to a clear: with what it will take of a pool, and the version it belongs to."""
+
+    pool: str | None = None
+    pool_slots: int | None = None
+    dag_version: DagVersion | None = None
+
+
 class TaskInstanceDetails(TaskInstance, frozen=True):
     """One task instance with what it was given to work on."""
 

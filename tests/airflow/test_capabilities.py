@@ -54,6 +54,23 @@ def test_capabilities_by_version(client, version, note, prevent, cursors, prefix
     assert found.clears_exact_indices is exact
 
 
+@pytest.mark.parametrize(("version", "known"), [("3.0.6", False), ("3.1.0", True), ("3.3.2", True)])
+@pytest.mark.parametrize("document", [True, False])
+def test_the_latest_version_is_asked_for_only_where_the_server_knows_it(client, version, known, document):
+    fake = staged(version)
+    if not document:
+        fake.fail_next(status=404, path="/openapi.json", times=9)
+    airflow = client(fake)
+    assert airflow.capabilities.clear_latest_version is known
+    if known:
+        airflow.instances.clear("etl", "r1", [("work", 1)], dry_run=False, run_on_latest_version=True)
+        assert fake.calls("POST", "clearTaskInstances")[-1].body["run_on_latest_version"] is True
+    else:
+        with pytest.raises(Unsupported, match=r"3\.1 or newer is needed"):
+            airflow.instances.clear("etl", "r1", [("work", 1)], dry_run=False, run_on_latest_version=True)
+        assert not fake.calls("POST", "clearTaskInstances")
+
+
 @pytest.mark.parametrize("fault", [{"html": True}, {"garbage": True}, {"status": 403}, {"json": {"paths": 7}}])
 def test_an_openapi_document_that_cannot_be_read(client, fault):
     fake = FakeAirflow("3.1.7")

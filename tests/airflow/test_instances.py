@@ -39,6 +39,22 @@ def test_counting(airflow, etl):
         airflow.instances.count("etl", "r1", "agg")
 
 
+def test_counting_what_changed(airflow, etl):
+    before = etl.clock.now()
+    assert airflow.instances.count_changed_since("etl", "r1", before) == 0
+    etl.set_state("etl", "r1", "work", 3, "skipped")
+    etl.set_state("etl", "r1", "agg", -1, "skipped")
+    assert airflow.instances.count_changed_since("etl", "r1", before) == 2
+    assert airflow.instances.count_changed_since("etl", "r1", before, task_id="work") == 1
+    with pytest.raises(NotFound):
+        airflow.instances.count_changed_since("etl", "nope", before)
+
+
+def test_a_dry_run_tells_pool_and_version(airflow, etl):
+    (row,) = airflow.instances.clear("etl", "r1", [("work", 1)], dry_run=True)
+    assert (row.pool, row.pool_slots, row.dag_version.version_number) == ("default_pool", 1, 1)
+
+
 def test_one_instance(airflow, etl):
     row = airflow.instances.get("etl", "r1", "work", 1)
     assert (row.state, row.rendered_fields["op_kwargs"]) == ("failed", {"item": 1})

@@ -125,6 +125,8 @@ class Clearing:
         for row in rows:
             self.world.effects.add("clear", row.place, row.state, user)
             self._clear_one(dag, row)
+            if body.get("run_on_latest_version"):
+                row.dag_version = None
             if body.get("note") is not None:
                 row.note = body["note"]
         if rows and body.get("reset_dag_runs", True) and run.state in ("success", "failed"):

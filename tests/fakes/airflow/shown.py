@@ -178,7 +178,7 @@ def instance_row(world: World, row: Instance) -> dict[str, Any]:
         "rendered_fields": row.rendered_fields,
         "trigger": None,
         "triggerer_job": None,
-        "dag_version": version_row(dag),
+        "dag_version": row.dag_version or version_row(dag),
     }
 
 

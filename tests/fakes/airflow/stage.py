@@ -12,6 +12,7 @@ from typing import Any
 
 from tests.fakes.airflow.effects import Effects
 from tests.fakes.airflow.scheduler import Error, Scheduler
+from tests.fakes.airflow.shown import version_row
 from tests.fakes.airflow.state import Clock, Dag, Instance, Run, Task, World
 
 Work = Callable[[Instance], Any]
@@ -175,8 +176,11 @@ class Stage:
         self.world.dags.pop(dag_id)
 
     def new_version(self, dag_id: str) -> None:
-        """As after a change of the Dag's file."""
+        """As after a change of the Dag's file; what there is stays with the version it was made with."""
         dag = self.world.dags[dag_id]
+        for (owner, _run_id), tasks in self.world.rows.items():
+            for row in (row for rows in tasks.values() for row in rows.values() if owner == dag_id):
+                row.dag_version = row.dag_version or version_row(dag)
         dag.version_number += 1
         dag.version_id = str(uuid.uuid4())
 

@@ -125,6 +125,8 @@ class Instance:
     item: Any = None
     rendered_fields: dict[str, Any] = field(default_factory=dict)
     note: str | None = None
+    dag_version: dict[str, Any] | None = None
+    """An earlier version of its Dag that it belongs to; ``None`` for the latest."""
     past: list[dict[str, Any]] = field(default_factory=list)
     logs: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
 
