@@ -11,11 +11,13 @@ from cryptography.fernet import Fernet
 from django.core.exceptions import ImproperlyConfigured
 from environs import FileAwareEnv
 
+from panel.access.actions import GRANTS, Action
 from panel.domain.storages import MalformedStorage, Storage, storages_from
 
 env = FileAwareEnv(strip_whitespace=True)
 
 PRODUCTION = "production"
+MOST_DIGITS = 10
 
 
 def private_directory(path: Path) -> Path:
@@ -57,6 +59,19 @@ def encryption_keys(texts: list[str], variable: str) -> list[str]:
                 "'from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())'"
             ) from error
     return texts
+
+
+def numbers_by_group(text: str, variable: str) -> dict[str, int]:
+    """``operator:20000,admin:100000`` as numbers by group. Raises ImproperlyConfigured."""
+    found = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        group, _colon, number = (piece.strip() for piece in part.partition(":"))
+        if Action.RETRY not in GRANTS.get(group, ()):
+            raise ImproperlyConfigured(f"{variable}: “{group[:40]}” is no group that may retry.")
+        if not (number.isascii() and number.isdigit() and 0 < len(number) < MOST_DIGITS):
+            raise ImproperlyConfigured(f"{variable} must look like operator:20000,admin:100000.")
+        found[group] = int(number)
+    return found
 
 
 def storages(text: str, variable: str) -> list[Storage]:

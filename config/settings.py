@@ -17,7 +17,15 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management.utils import get_random_secret_key
 from django.utils.translation import gettext_lazy as _
 
-from config.environment import PRODUCTION, encryption_keys, env, kept_secret, private_directory, storages
+from config.environment import (
+    PRODUCTION,
+    encryption_keys,
+    env,
+    kept_secret,
+    numbers_by_group,
+    private_directory,
+    storages,
+)
 from panel.domain.outcomes import Outcome
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -298,6 +306,10 @@ if IN_PRODUCTION and (RETRY_LEASE_SECONDS < 30 or RETRY_UNSURE_SECONDS < 30):
     raise ImproperlyConfigured(
         "RETRY_LEASE_SECONDS and RETRY_UNSURE_SECONDS must be at least 30 in production: shorter ones are for tests."
     )
+RETRY_MOST_INDICES = numbers_by_group(
+    env.str("RETRY_MOST_INDICES", "operator:20000,admin:100000"), "RETRY_MOST_INDICES"
+)
+RETRY_JOBS_PER_HOUR: int = env.int("RETRY_JOBS_PER_HOUR", 100)
 LAUNCH_DEADLINE_SECONDS: float = env.float("LAUNCH_DEADLINE_SECONDS", 30 * 60.0)
 RESULT_PREVIEW_BYTES: int = env.int("RESULT_PREVIEW_BYTES", 4096)
 XCOM_STORAGE = storages(env.str("MAPBOARD_XCOM_STORAGE", ""), "MAPBOARD_XCOM_STORAGE")

@@ -41,7 +41,11 @@ class Conflicting(Problem):
 
 
 class TooMany(Problem):
-    """Later, or less."""
+    """Later, or less. ``retry_after_seconds``: when it may be asked again; 0 where waiting does not help."""
 
     http_status = 429
     default_code = "too_many"
+
+    def __init__(self, message: str, *, code: str = "", retry_after_seconds: int = 0) -> None:
+        super().__init__(message, code=code)
+        self.retry_after_seconds = retry_after_seconds

@@ -123,7 +123,7 @@ class InstancesNamespace:
         """All tries, oldest first, the current one included."""
         return self._transport.read(_address(dag_id, run_id, task_id, map_index) + "/tries", _Tries).rows
 
-    def clear(
+    def clear(  # noqa: PLR0913 - all but one of what is told to Airflow are keywords
         self,
         dag_id: str,
         run_id: str,

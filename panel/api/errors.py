@@ -16,7 +16,7 @@ from rest_framework.views import set_rollback
 from panel.access.authorization import LoginRequired
 from panel.airflow import errors as airflow
 from panel.keyset import BadCursor
-from panel.problems import BadRequest, Problem
+from panel.problems import BadRequest, Problem, TooMany
 
 Fields = Mapping[str, list[str]]
 KEPT_HEADERS: Final = frozenset({"WWW-Authenticate", "Retry-After", "Allow"})
@@ -31,7 +31,7 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
         error = BadRequest("This cursor does not belong to this list.", {"cursor": ["Not a cursor of this list."]})
     if isinstance(error, Problem):
         set_rollback()
-        return _response(error.http_status, error.code, error.message, error.fields)
+        return _response(error.http_status, error.code, error.message, error.fields, _when(error))
     if isinstance(error, exceptions.ValidationError):
         set_rollback()
         return _response(422, "invalid", "Some fields are not right.", _flat(error.detail))
@@ -51,6 +51,11 @@ def _response(
     body = {"error": {"code": code, "message": message, "fields": dict(fields)}}
     kept = {name: value for name, value in (headers or {}).items() if name in KEPT_HEADERS}
     return Response(body, status=http_status, headers=kept)
+
+
+def _when(error: Problem) -> dict[str, str]:
+    seconds = error.retry_after_seconds if isinstance(error, TooMany) else 0
+    return {"Retry-After": str(seconds)} if seconds else {}
 
 
 def _airflow_status(error: airflow.AirflowError) -> int:

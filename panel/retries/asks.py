@@ -31,6 +31,7 @@ class Ask:
     action: Action = Action.RETRY
     include_downstream: bool = True
     include_settled: bool = False
+    run_on_latest_version: bool = False
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -47,6 +48,8 @@ class Ask:
             "action": self.action.value,
             "include_downstream": self.include_downstream,
             "include_settled": self.include_settled,
+            # Only where it is set: what was asked for before there was such a choice keeps its hash.
+            **({"run_on_latest_version": True} if self.run_on_latest_version else {}),
         }
 
     def check(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
@@ -43,13 +44,18 @@ class LeftOut:
 
 @dataclass(slots=True)
 class TaskChoice:
-    """What is retried of one task of one run. ``as_upstream``: not asked for, but needed by indices below it."""
+    """What is retried of one task of one run. ``as_upstream``: not asked for, but needed by indices below it.
+
+    ``pool_slots`` is what one instance takes of ``pool``, which is "" where Airflow did not say.
+    """
 
     task_id: str
     mapped_task_id: UUID
     position: int
     chosen: list[Candidate]
     as_upstream: bool = False
+    pool: str = ""
+    pool_slots: int = 1
 
     @property
     def indices(self) -> IndexExpression:
@@ -84,12 +90,23 @@ class RunChoice:
 
 @dataclass(slots=True)
 class Plan:
-    """Everything a retry would do. ``unread`` counts instances whose result is not known to Mapboard."""
+    """Everything a retry would do.
+
+    ``unread`` counts instances whose result is not known to Mapboard, ``notes`` those whose note in Airflow will be
+    replaced; ``outdated``: a run is of an older version of its Dag than the latest. ``picked`` is the digest of what
+    the mirror alone chose, ``left_out_by_airflow`` what Airflow's answers took away from that (it is part of
+    ``left_out``), and ``seen_at`` the time (by the clock that is behind) as of which Airflow's rows are known.
+    """
 
     runs: list[RunChoice]
     left_out: list[LeftOut] = field(default_factory=list)
+    left_out_by_airflow: list[LeftOut] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     unread: int = 0
+    notes: int = 0
+    outdated: bool = False
+    picked: str = ""
+    seen_at: datetime | None = None
 
     @property
     def tasks(self) -> list[TaskChoice]:

@@ -10,8 +10,9 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from panel.retries.asks import LONGEST_KEY
-from panel.retries.models import LARGEST_CHUNK, LONGEST_REASON
+from panel.retries.models import LARGEST_CHUNK, LONGEST_REASON, USUAL_CHUNK
 from panel.retries.policies import MOST_CHUNKS_PER_MINUTE, Policy
+from panel.retries.tokens import LONGEST_TOKEN
 
 FIELD_OF_SERVICE: Final = {"canary_max_failure_rate": "canary_percent"}
 """Where the form's field has another name than the service's argument."""
@@ -27,7 +28,16 @@ class RetryForm(forms.Form):
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
     )
     without_downstream = forms.BooleanField(label=_("Leave the tasks downstream as they are"), required=False)
-    include_settled = forms.BooleanField(label=_("Also retry what succeeded or was skipped"), required=False)
+    include_settled = forms.BooleanField(
+        label=_("Also retry what succeeded or was skipped"),
+        required=False,
+        help_text=_("Without this only failures are retried. What succeeded does its work a second time."),
+    )
+    run_on_latest_version = forms.BooleanField(
+        label=_("Run on the latest version of the Dag"),
+        required=False,
+        help_text=_("What one needs after a fix: otherwise each instance runs the version of its run."),
+    )
     canary = forms.IntegerField(label=_("Retry so many first"), required=False, min_value=1)
     canary_percent = forms.FloatField(
         label=_("Go on if at most so many percent fail again"), required=False, min_value=0, max_value=100
@@ -39,13 +49,13 @@ class RetryForm(forms.Form):
         label=_("Requests per minute"), required=False, min_value=0.01, max_value=MOST_CHUNKS_PER_MINUTE
     )
     idempotency_key = forms.CharField(max_length=LONGEST_KEY, widget=forms.HiddenInput, required=False)
-    plan_token = forms.CharField(max_length=1_000_000, widget=forms.HiddenInput, required=False)
+    plan_token = forms.CharField(max_length=LONGEST_TOKEN, widget=forms.HiddenInput, required=False)
 
     def policy(self) -> Policy:
         values = self.cleaned_data
         percent = values.get("canary_percent")
         return Policy(
-            chunk_size=values.get("chunk_size") or LARGEST_CHUNK,
+            chunk_size=values.get("chunk_size") or USUAL_CHUNK,
             chunks_per_minute=values.get("chunks_per_minute"),
             canary=values.get("canary"),
             canary_max_failure_rate=None if percent is None else percent / 100,

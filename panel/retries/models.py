@@ -25,6 +25,7 @@ from panel.retries.states import (
 from panel.servers.models import Server
 
 LONGEST_REASON: Final = 500
+USUAL_CHUNK: Final = 200
 LARGEST_CHUNK: Final = 500
 LONGEST_WHY: Final = 500
 
@@ -47,9 +48,10 @@ class RetryJob(models.Model):
     reason = models.CharField(max_length=LONGEST_REASON)
     include_downstream = models.BooleanField(default=True)
     include_settled = models.BooleanField(default=False)
+    run_on_latest_version = models.BooleanField(default=False)
     selection = models.JSONField(default=dict)
     left_out = models.JSONField(default=list)
-    chunk_size = models.PositiveIntegerField(default=LARGEST_CHUNK)
+    chunk_size = models.PositiveIntegerField(default=USUAL_CHUNK)
     chunks_per_minute = models.FloatField(null=True)
     canary = models.PositiveIntegerField(null=True)
     canary_max_failure_rate = models.FloatField(null=True)

@@ -8,7 +8,7 @@ from typing import Any, Final
 from django.utils.translation import gettext as _
 
 from panel.problems import Unprocessable
-from panel.retries.models import LARGEST_CHUNK
+from panel.retries.models import LARGEST_CHUNK, USUAL_CHUNK
 
 MOST_CHUNKS_PER_MINUTE: Final = 600
 
@@ -19,7 +19,7 @@ class Policy:
     ``canary_max_failure_rate`` (0 to 1) of them failed again.
     """
 
-    chunk_size: int = LARGEST_CHUNK
+    chunk_size: int = USUAL_CHUNK
     chunks_per_minute: float | None = None
     canary: int | None = None
     canary_max_failure_rate: float | None = None

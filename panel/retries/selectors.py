@@ -13,7 +13,7 @@ from django.db.models import Count, Q, QuerySet, prefetch_related_objects
 from panel.domain.error_groups import masked
 from panel.domain.index_expression import IndexExpression
 from panel.retries.clock import database_now
-from panel.retries.models import RetryChunk, RetryItem, RetryJob, RetryTarget
+from panel.retries.models import RetryChunk, RetryItem, RetryJob, RetryRun, RetryTarget
 from panel.retries.states import OPEN_ITEMS, SETTLED_ITEMS, ChunkKind, ChunkState, ItemState
 
 
@@ -45,6 +45,12 @@ def jobs_of_mapped_task(mapped_task_id: UUID) -> QuerySet[RetryJob]:
     """The jobs that took on indices of this mapped task, newest first."""
     targets = RetryTarget.objects.filter(mapped_task_id=mapped_task_id)
     return jobs().filter(pk__in=targets.values("run__job_id"))
+
+
+def jobs_of_dag_since(server_id: int, dag_id: str, since: datetime) -> QuerySet[RetryJob]:
+    """The jobs that were asked for since then and have a run of this Dag, oldest first."""
+    runs = RetryRun.objects.filter(dag_id=dag_id, job__server_id=server_id, job__created_at__gte=since)
+    return RetryJob.objects.filter(pk__in=runs.values("job_id")).order_by("created_at")
 
 
 def due_jobs(now: datetime | None = None) -> QuerySet[RetryJob]:

@@ -16,11 +16,13 @@ from panel.domain.selection import LONGEST_DURATION, TEXT_LENGTH, Selection
 from panel.retries import selectors
 from panel.retries.asks import LONGEST_KEY, MOST_MAPPED_TASKS, Ask
 from panel.retries.choice import by_error_group, by_outcome
-from panel.retries.models import LARGEST_CHUNK, RetryItem, RetryJob
+from panel.retries.estimates import Load
+from panel.retries.models import USUAL_CHUNK, RetryItem, RetryJob
 from panel.retries.policies import Policy
 from panel.retries.report import closing_sentence
 from panel.retries.services import Preview
 from panel.retries.states import Action, ItemState
+from panel.retries.tokens import LONGEST_TOKEN
 from panel.strict import StrictSerializer
 
 
@@ -96,7 +98,12 @@ class AskSerializer(StrictSerializer):
     action = serializers.ChoiceField(choices=Action.choices, required=False)
     include_downstream = serializers.BooleanField(required=False)
     include_settled = serializers.BooleanField(
-        required=False, help_text="Run succeeded and skipped indices again as well."
+        required=False,
+        help_text="Run succeeded and skipped indices again as well. Without it only failures are retried: hard and "
+        "soft ones, and upstream_failed ones together with the failed instances above them.",
+    )
+    run_on_latest_version = serializers.BooleanField(
+        required=False, help_text="Move instances and run to the Dag's latest version (Airflow 3.1 or newer)."
     )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
@@ -112,6 +119,7 @@ class AskSerializer(StrictSerializer):
             action=Action(values.get("action", Action.RETRY)),
             include_downstream=values.get("include_downstream", True),
             include_settled=values.get("include_settled", False),
+            run_on_latest_version=values.get("run_on_latest_version", False),
         )
 
 
@@ -126,13 +134,13 @@ class RetrySerializer(AskSerializer):
     idempotency_key = serializers.CharField(
         required=False, allow_blank=True, allow_null=True, max_length=LONGEST_KEY, trim_whitespace=False
     )
-    plan_token = serializers.CharField(required=False, allow_blank=True, allow_null=True, max_length=1_000_000)
+    plan_token = serializers.CharField(required=False, allow_blank=True, allow_null=True, max_length=LONGEST_TOKEN)
 
     def policy(self) -> Policy:
         values = self.validated_data
         chunk_size = values.get("chunk_size")
         return Policy(
-            chunk_size=LARGEST_CHUNK if chunk_size is None else chunk_size,
+            chunk_size=USUAL_CHUNK if chunk_size is None else chunk_size,
             chunks_per_minute=values.get("chunks_per_minute"),
             canary=values.get("canary"),
             canary_max_failure_rate=values.get("canary_max_failure_rate"),
@@ -155,6 +163,16 @@ class PlannedTaskSerializer(serializers.Serializer[Any]):
     as_upstream = serializers.BooleanField(help_text="Not chosen: retried because chosen indices failed because of it.")
 
 
+class LoadSerializer(serializers.Serializer[Load]):
+    at_once = serializers.IntegerField(
+        allow_null=True, help_text="The most instances that may run together, by what did so far; null: not known."
+    )
+    pools = serializers.DictField(
+        child=serializers.IntegerField(), help_text="Slots that so many take, by the name of the pool."
+    )
+    requests = serializers.IntegerField(help_text="To Airflow's REST API, for sending; watching comes on top.")
+
+
 class PreviewSerializer(serializers.Serializer[Preview]):
     """What a retry would do; ``count`` is the total of the job it would make."""
 
@@ -167,7 +185,11 @@ class PreviewSerializer(serializers.Serializer[Preview]):
     skipped = LeftOutSerializer(many=True, source="plan.left_out")
     warnings = serializers.ListField(child=serializers.CharField(), source="plan.warnings")
     unread = serializers.IntegerField(source="plan.unread")
+    notes_replaced = serializers.IntegerField(
+        source="plan.notes", help_text="Instances whose note in Airflow is replaced by the reason."
+    )
     estimate_seconds = serializers.FloatField(allow_null=True)
+    load = LoadSerializer()
     plan_token = serializers.CharField()
 
     def get_indices(self, preview: Preview) -> str:
@@ -219,8 +241,9 @@ class JobSerializer(serializers.ModelSerializer[RetryJob]):
         model = RetryJob
         fields = [
             "id", "server", "user", "action", "reason", "state", "state_reason", "total", "counts", "selection",
-            "skipped", "include_downstream", "include_settled", "chunk_size", "chunks_per_minute", "canary",
-            "canary_max_failure_rate", "created_at", "started_at", "finished_at", "summary", "url",
+            "skipped", "include_downstream", "include_settled", "run_on_latest_version", "chunk_size",
+            "chunks_per_minute", "canary", "canary_max_failure_rate", "created_at", "started_at", "finished_at",
+            "summary", "url",
         ]  # fmt: skip
         read_only_fields = fields
 

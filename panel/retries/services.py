@@ -23,14 +23,16 @@ from panel.mirror.services import sync_mapped_task
 from panel.problems import Conflicting, Problem, Unprocessable
 from panel.retries import selectors
 from panel.retries.asks import LONGEST_KEY, Ask, body_hash, checked_reason
+from panel.retries.bounds import bounds_exceeded, check_bounds
 from panel.retries.choice import Plan
-from panel.retries.estimates import estimate_seconds
+from panel.retries.estimates import Load, estimate_load, estimate_seconds
 from panel.retries.models import RetryItem, RetryJob
-from panel.retries.planning import make_plan
+from panel.retries.planning import confirmed_plan, make_plan
 from panel.retries.policies import Policy
 from panel.retries.states import CANCELLABLE, PAUSABLE, ItemState, JobState
 from panel.retries.storing import store_job
-from panel.retries.tokens import check_token, plan_token
+from panel.retries.tokens import Shown, check_shown, plan_token, read_token
+from panel.servers.models import Server
 from panel.wake import wake
 
 RACES: Final = 3
@@ -45,6 +47,7 @@ class Preview:
     mapped_tasks: Sequence[MappedTask]
     plan_token: str
     estimate_seconds: float | None
+    load: Load
 
 
 def preview_retry(*, user: User, ask: Ask, policy: Policy | None = None) -> Preview:
@@ -56,11 +59,13 @@ def preview_retry(*, user: User, ask: Ask, policy: Policy | None = None) -> Prev
     mapped_tasks = _fresh_mapped_tasks(ask)
     plan = make_plan(mapped_tasks, ask)
     _warn(plan)
+    plan.warnings[:0] = bounds_exceeded(user, plan, mapped_tasks[0].run.dag.server)
     return Preview(
         plan=plan,
         mapped_tasks=mapped_tasks,
         plan_token=plan_token(plan, about=_about(user, ask)),
         estimate_seconds=estimate_seconds(plan, mapped_tasks, policy or Policy()),
+        load=estimate_load(plan, mapped_tasks, policy or Policy()),
     )
 
 
@@ -69,8 +74,10 @@ def request_retry(
 ) -> tuple[RetryJob, bool]:
     """The job, and whether it is new: the same key and wish of the same user give the same job again.
 
-    Raises Conflicting when the key was used for another wish, or when ``plan_token`` shows another set of indices;
-    Unprocessable when there is nothing to retry; AirflowError; ``MappedTask.DoesNotExist``.
+    With a ``plan_token`` that still holds, one count is all that Airflow is asked. Raises Conflicting when the key was
+    used for another wish, or when the token's preview showed another set of indices; Unprocessable when there is
+    nothing to retry, or too much; TooMany when the Dag had its jobs of this hour; AirflowError;
+    ``MappedTask.DoesNotExist``.
     """
     ask.check()
     policy.check()
@@ -79,18 +86,17 @@ def request_retry(
     digest = body_hash(ask, policy, reason)
     if known := _known_job(user, key, digest):
         return known, False
-    mapped_tasks = _fresh_mapped_tasks(ask)
-    for _attempt in range(RACES):
-        plan = make_plan(mapped_tasks, ask)
-        if plan_token:
-            check_token(plan_token, plan, about=_about(user, ask))
+    shown = read_token(plan_token, about=_about(user, ask)) if plan_token else None
+    for attempt in range(RACES):
+        plan, server = _plan_now(ask, shown, again=attempt > 0)
         if not plan.count:
             raise _nothing(plan)
+        check_bounds(user, plan, server)
         try:
             with transaction.atomic():
                 job = store_job(
                     user=user,
-                    server=mapped_tasks[0].run.dag.server,
+                    server=server,
                     ask=ask,
                     plan=plan,
                     policy=policy,
@@ -146,13 +152,30 @@ def cancel_job(*, user: User, job: RetryJob) -> RetryJob:
     return selectors.job(job.pk)
 
 
-def _fresh_mapped_tasks(ask: Ask) -> list[MappedTask]:
-    """The mapped tasks, synced now where the mirror is older than a page may be."""
-    oldest = timezone.now() - timedelta(seconds=settings.MIRROR_FRESH_SECONDS)
+def _plan_now(ask: Ask, shown: Shown | None, *, again: bool) -> tuple[Plan, Server]:
+    """The plan and its server: what a preview showed where that still holds, else made anew and compared with it."""
+    mapped_tasks = _known_mapped_tasks(ask)
+    if shown is not None and not again and (plan := confirmed_plan(mapped_tasks, ask, shown)) is not None:
+        return plan, mapped_tasks[0].run.dag.server
+    mapped_tasks = _fresh_mapped_tasks(ask)
+    plan = make_plan(mapped_tasks, ask)
+    if shown is not None:
+        check_shown(shown, plan)
+    return plan, mapped_tasks[0].run.dag.server
+
+
+def _known_mapped_tasks(ask: Ask) -> list[MappedTask]:
     found = [mirror.mapped_task_by_id(mapped_task_id) for mapped_task_id in dict.fromkeys(ask.mapped_task_ids)]
     if len({mapped_task.run.dag.server_id for mapped_task in found}) > 1:
         problem = _("These mapped tasks are on different Airflow servers. Retry them one server at a time.")
         raise Unprocessable(problem, {"mapped_tasks": [problem]})
+    return found
+
+
+def _fresh_mapped_tasks(ask: Ask) -> list[MappedTask]:
+    """The mapped tasks, synced now where the mirror is older than a page may be."""
+    oldest = timezone.now() - timedelta(seconds=settings.MIRROR_FRESH_SECONDS)
+    found = _known_mapped_tasks(ask)
     for place, mapped_task in enumerate(found):
         if mapped_task.synced_at is None or mapped_task.synced_at < oldest:
             sync_mapped_task(mapped_task_id=mapped_task.pk)
@@ -176,7 +199,8 @@ def _known_job(user: User, key: str, digest: str) -> RetryJob | None:
 
 
 def _about(user: User, ask: Ask) -> str:
-    return f"{user.pk}/{ask.action}/{int(ask.include_downstream)}/{int(ask.include_settled)}"
+    options = (ask.include_downstream, ask.include_settled, ask.run_on_latest_version)
+    return "/".join([str(user.pk), ask.action, *(str(int(option)) for option in options)])
 
 
 def _nothing(plan: Plan) -> Unprocessable:
@@ -205,6 +229,15 @@ def _warn(plan: Plan) -> None:
                 settled,
             )
             % {"count": settled},
+        )
+    if plan.notes:
+        plan.warnings.append(
+            ngettext(
+                "%(count)s note in Airflow is replaced by the reason of this retry.",
+                "%(count)s notes in Airflow are replaced by the reason of this retry.",
+                plan.notes,
+            )
+            % {"count": plan.notes}
         )
     if plan.unread:
         plan.warnings.append(

@@ -8,12 +8,11 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 
 from panel.retries.asks import Ask
+from panel.retries.bulk_insert import insert_items
 from panel.retries.choice import Candidate, Plan, RunChoice, TaskChoice
 from panel.retries.models import RetryItem, RetryJob, RetryRun, RetryTarget
 from panel.retries.policies import Policy
 from panel.servers.models import Server
-
-ROWS_A_QUERY = 2_000
 
 
 def store_job(
@@ -39,6 +38,7 @@ def store_job(
         reason=reason,
         include_downstream=ask.include_downstream,
         include_settled=ask.include_settled,
+        run_on_latest_version=ask.run_on_latest_version,
         selection=ask.as_json(),
         left_out=[group.as_json() for group in plan.left_out],
         idempotency_key=idempotency_key,
@@ -62,7 +62,7 @@ def store_job(
         for item in items[:careful]:
             item.canary = True
         careful = max(0, careful - len(items))
-        RetryItem.objects.bulk_create(items, batch_size=ROWS_A_QUERY)
+        insert_items(items)
     return job
 
 
@@ -84,8 +84,8 @@ def _in_order(choice: RunChoice) -> Iterator[tuple[TaskChoice, Candidate]]:
 
 def _item(job: RetryJob, target: RetryTarget, candidate: Candidate) -> RetryItem:
     return RetryItem(
-        job=job,
-        target=target,
+        job_id=job.pk,
+        target_id=target.pk,
         mapped_task_id=target.mapped_task_id,
         map_index=candidate.map_index,
         label=candidate.label[:250],

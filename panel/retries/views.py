@@ -87,6 +87,7 @@ def _ask(request: HttpRequest, mapped_task: MappedTask, options: Any) -> Ask:
         selection=selection_from(request.GET),
         include_downstream=not options.get("without_downstream"),
         include_settled=bool(options.get("include_settled")),
+        run_on_latest_version=bool(options.get("run_on_latest_version")),
     )
 
 
@@ -104,6 +105,7 @@ def _panel(
         "preview": preview,
         "form": form,
         "problem": problem,
+        "changed": problem.fields if problem is not None and {"added", "removed"} <= problem.fields.keys() else None,
         "counts": by_outcome(plan),
         "chosen": [task for task in plan.tasks if not task.as_upstream],
         "upstream": [task for task in plan.tasks if task.as_upstream],

@@ -51,6 +51,41 @@ def test_preview_says_everything_and_changes_nothing(etl, post):
     assert etl.cleared() == []
 
 
+def test_preview_tells_the_load_and_the_notes(etl, post):
+    etl.stage(3, failed=[1])
+    etl.fake.instance("etl", "r1", "work", 1).note = "asked the vendor"
+    shown = post(f"{JOBS}preview/", body_for(etl.mirrored())).json()
+    assert shown["load"] == {"at_once": 1, "pools": {"default_pool": 1}, "requests": 4}
+    assert shown["notes_replaced"] == 1
+
+
+def test_a_retry_on_the_latest_version(etl, post, jobs):
+    task = etl.stage(3, failed=[1])
+    answer = post(JOBS, body_for(task, reason="fixed it", run_on_latest_version=True))
+    assert answer.json()["run_on_latest_version"] is True
+    jobs.work()
+    assert all(body["run_on_latest_version"] for body in etl.clears())
+    token = post(f"{JOBS}preview/", body_for(task)).json()["plan_token"]
+    assert post(JOBS, body_for(task, reason="x", plan_token=token, run_on_latest_version=True)).status_code == 422
+
+
+def test_chunks_have_200_indices_unless_asked_otherwise(etl, post):
+    task = etl.stage(3, failed=[0, 1])
+    assert post(JOBS, body_for(task, selection={"indices": "0"}, reason="x")).json()["chunk_size"] == 200
+    assert post(JOBS, body_for(task, reason="x", chunk_size=500)).json()["chunk_size"] == 500
+
+
+def test_limits_are_told_by_status_code_and_time(etl, post, settings):
+    settings.RETRY_MOST_INDICES, settings.RETRY_JOBS_PER_HOUR = {"operator": 2}, 1
+    task = etl.stage(6, failed=range(4))
+    answer = post(JOBS, body_for(task, reason="x"))
+    assert (answer.status_code, answer.json()["error"]["code"]) == (422, "too_many_indices")
+    assert post(JOBS, body_for(task, selection={"indices": "0"}, reason="x")).status_code == 201
+    answer = post(JOBS, body_for(task, selection={"indices": "1"}, reason="x"))
+    assert (answer.status_code, answer.json()["error"]["code"]) == (429, "budget_spent")
+    assert 3_590 < int(answer.headers["Retry-After"]) <= 3_600
+
+
 def test_a_retry_through_the_api_from_preview_to_the_end(etl, post, as_user, viewer, jobs):
     task = etl.stage(5, failed=[1, 4], soft=[2])
     token = post(f"{JOBS}preview/", body_for(task)).json()["plan_token"]

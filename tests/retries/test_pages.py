@@ -105,8 +105,41 @@ def test_a_set_that_changed_is_shown_again_with_the_difference_and_can_then_be_r
     assert answer.status_code == 409
     assert "No longer to be retried: work: 0." in text_of(answer)
     assert "Retry 1 index of work" in text_of(answer)
+    assert "Accept, and retry 1 index" in text_of(answer)
     assert client.post(panel_url(task), fields_of(answer)).status_code == 302
     assert RetryJob.objects.get().total == 1
+
+
+def test_the_panel_says_how_much_more_airflow_has_to_do(etl, as_user, operator):
+    task = etl.stage(4, failed=[0])
+    assert "At most 1 instance at once, as so far, 1 slot of the pool default_pool." in (
+        shown := text_of(as_user(operator).get(panel_url(task)))
+    )
+    assert "4 requests to Airflow to send it." in shown
+
+
+def test_the_latest_version_is_offered_where_the_run_is_of_an_older_one(etl, jobs, as_user, operator):
+    task = etl.stage(4, failed=[0])
+    client = as_user(operator)
+    assert "run_on_latest_version" not in client.get(panel_url(task)).content.decode()
+    etl.fake.new_version("etl")
+    page = client.get(panel_url(task))
+    assert 'name="run_on_latest_version"' in page.content.decode()
+    assert "This run is of version 1 of the Dag; the latest is 2." in text_of(page)
+    ticked = client.get(panel_url(task, f"{FAILURES}&run_on_latest_version=on"))
+    assert "version 1 of the Dag" not in text_of(ticked)
+    assert client.post(panel_url(task), fields_of(ticked, run_on_latest_version="on")).status_code == 302
+    assert RetryJob.objects.get().run_on_latest_version
+
+
+def test_a_limit_is_said_in_the_panel_and_holds(etl, as_user, operator, settings):
+    settings.RETRY_MOST_INDICES = {"operator": 1}
+    task = etl.stage(4, failed=[0, 1])
+    client = as_user(operator)
+    page = client.get(panel_url(task))
+    assert "2 indices are more than the 1 that you may retry at once." in text_of(page)
+    assert client.post(panel_url(task), fields_of(page)).status_code == 422
+    assert not RetryJob.objects.exists()
 
 
 def test_what_is_left_out_is_explained(etl, as_user, operator):

@@ -65,7 +65,7 @@ def test_no_chunk_is_larger_than_asked_and_no_index_goes_twice(etl, jobs):
     job = jobs.to_the_end(jobs.request(task))
     sent = Counter(index for targets in etl.cleared()[:-1] for _task, index in targets)
     assert sent == Counter(range(1_100))
-    assert [len(targets) for targets in etl.cleared()] == [500, 500, 100, 1]
+    assert [len(targets) for targets in etl.cleared()] == [200, 200, 200, 200, 200, 100, 1]
     assert jobs.counts(job) == {"recovered": 1_100}
     assert set(etl.tries().values()) == {2}
 

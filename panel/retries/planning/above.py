@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from panel.airflow import Airflow, TaskInstance
 from panel.domain import states
 from panel.domain.outcomes import Outcome
-from panel.mirror.models import Instance, mapped_task_uuid
+from panel.mirror.models import Instance
 from panel.retries import selectors
 from panel.retries.choice import Candidate, TaskChoice
 from panel.retries.planning.draft import Draft, shown
@@ -54,7 +54,7 @@ def _without_waiting(draft: Draft, task: TaskChoice, waiting: dict[str, frozense
 
 def _add_task(draft: Draft, below: TaskChoice, upstream: str, rows: Sequence[TaskInstance]) -> None:
     """Add the failed upstream instances; indices below one that is in another job are left out instead."""
-    mapped_task_id = mapped_task_uuid(draft.server_slug, draft.choice.dag_id, draft.choice.run_id, upstream)
+    mapped_task_id = draft.mapped_task_id(upstream)
     busy = selectors.open_elsewhere(mapped_task_id, [row.map_index for row in rows])
     together = draft.structure.same_group(upstream, below.task_id)
     if busy:

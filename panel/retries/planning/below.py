@@ -8,7 +8,7 @@ from typing import Final
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from panel.airflow import Airflow, TaskInstance, Unsupported
+from panel.airflow import Airflow, ClearedInstance, TaskInstance, Unsupported
 from panel.domain import states
 from panel.problems import Unprocessable
 from panel.retries.asks import Ask
@@ -31,6 +31,7 @@ def compare(draft: Draft, airflow: Airflow, ask: Ask) -> None:
     for start in range(0, len(checked), DRY_RUN_INDICES):
         part = checked[start : start + DRY_RUN_INDICES]
         rows = {(row.task_id, row.map_index): row for row in _dry_run(draft, airflow, ask, part)}
+        draft.rows |= rows
         for task, candidate in part:
             row = rows.pop((task.task_id, candidate.map_index), None)
             if why := _disagreement(candidate, row):
@@ -52,11 +53,18 @@ def compare(draft: Draft, airflow: Airflow, ask: Ask) -> None:
         )
 
 
-def _dry_run(draft: Draft, airflow: Airflow, ask: Ask, part: Pairs) -> list[TaskInstance]:
+def _dry_run(draft: Draft, airflow: Airflow, ask: Ask, part: Pairs) -> list[ClearedInstance]:
     targets = [(task.task_id, candidate.map_index) for task, candidate in part]
     dag_id, run_id = draft.choice.dag_id, draft.choice.run_id
     try:
-        return airflow.instances.clear(dag_id, run_id, targets, dry_run=True, include_downstream=ask.include_downstream)
+        return airflow.instances.clear(
+            dag_id,
+            run_id,
+            targets,
+            dry_run=True,
+            include_downstream=ask.include_downstream,
+            run_on_latest_version=ask.run_on_latest_version,
+        )
     except Unsupported:
         tasks = {target[0] for target in targets}
         if not ask.include_downstream or len(tasks) > 1 or tasks & draft.structure.grouped:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
+from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
 from panel.domain.outcomes import Outcome
@@ -16,6 +17,7 @@ from panel.retries.asks import Ask
 from panel.retries.choice import Candidate, LeftOut, Plan, TaskChoice, outside, why_not
 from panel.retries.models import RetryJob
 from panel.retries.planning.draft import Draft
+from panel.retries.tokens import digest_of
 
 MOST_ITEMS: Final = 100_000
 
@@ -41,40 +43,31 @@ def choose(mapped_tasks: Sequence[MappedTask], ask: Ask) -> tuple[Plan, list[Dra
             _("%(count)s indices are too many for one retry; at most %(most)s. Choose fewer.")
             % {"count": plan.count, "most": MOST_ITEMS}
         )
+    for draft in drafts.values():
+        draft.by_mirror = len(draft.reasons)
+    plan.picked = digest_of(plan.runs, *(draft.run.dag.structure_version for draft in drafts.values()))
     return plan, list(drafts.values())
 
 
 def _choice(mapped_task: MappedTask, ask: Ask, draft: Draft) -> TaskChoice:
     busy = selectors.open_elsewhere(mapped_task.pk)
     chosen = []
-    for row in _rows(mapped_task, ask):
-        candidate = _candidate(row)
-        if why := _busy_words(busy, row.map_index) or why_not(candidate.outcome, include_settled=ask.include_settled):
-            draft.reasons.append((why, mapped_task.task_id, row.map_index))
+    for candidate in candidates(mirror.select_instances(mapped_task, ask.selection)):
+        index = candidate.map_index
+        if why := _busy_words(busy, index) or why_not(candidate.outcome, include_settled=ask.include_settled):
+            draft.reasons.append((why, mapped_task.task_id, index))
         else:
             chosen.append(candidate)
     position = draft.structure.position(mapped_task.task_id)
     return TaskChoice(mapped_task.task_id, mapped_task.pk, position, chosen)
 
 
-def _rows(mapped_task: MappedTask, ask: Ask) -> Iterable[Instance]:
-    rows = mirror.select_instances(mapped_task, ask.selection)
-    return rows.only(
+def candidates(rows: QuerySet[Instance]) -> Iterator[Candidate]:
+    """The mirror's rows as they may be chosen, read without making objects of 30 columns first."""
+    for index, ti_id, try_number, outcome, *texts in rows.values_list(
         "map_index", "ti_id", "try_number", "outcome", "label", "error_type", "error_message", "error_group"
-    ).iterator(chunk_size=2_000)
-
-
-def _candidate(row: Instance) -> Candidate:
-    return Candidate(
-        map_index=row.map_index,
-        ti_id=row.ti_id,
-        try_number=row.try_number,
-        outcome=Outcome(row.outcome),
-        label=row.label,
-        error_type=row.error_type,
-        error_message=row.error_message,
-        error_group=row.error_group,
-    )
+    ).iterator(chunk_size=2_000):
+        yield Candidate(index, ti_id, try_number, Outcome(outcome), *texts)
 
 
 def _busy_words(busy: dict[int, RetryJob], index: int) -> str:

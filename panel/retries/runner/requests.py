@@ -55,7 +55,7 @@ def note_of(job: RetryJob) -> str:
     return f"Mapboard retry {job.short_id} by {job.username}: {job.reason}"[:LONGEST_NOTE]
 
 
-def by_key(rows: list[TaskInstance]) -> Rows:
+def by_key(rows: Iterable[TaskInstance]) -> Rows:
     return {(row.task_id, row.map_index): row for row in rows}
 
 
@@ -92,7 +92,7 @@ def clear_timeout(instances: int) -> float:
 
 def clear(
     job: RetryJob, chunk: RetryChunk, targets: Sequence[Target], airflow: Airflow, claim: Claim
-) -> list[TaskInstance]:
+) -> Sequence[TaskInstance]:
     """Send what was written down as this chunk, and write down what can be said of it when it goes wrong.
 
     Raises AirflowError: Conflict when something of it runs, RefusedForGood when a person must look.
@@ -106,6 +106,7 @@ def clear(
             targets,
             dry_run=False,
             reset_dag_runs=chunk.resets_run,
+            run_on_latest_version=job.run_on_latest_version,
             note=note_of(job),
             patience=Patience(clear_timeout(chunk.instances), settings.AIRFLOW_TIMEOUT_SECONDS),
         )
