@@ -314,6 +314,27 @@ LAUNCH_DEADLINE_SECONDS: float = env.float("LAUNCH_DEADLINE_SECONDS", 30 * 60.0)
 RESULT_PREVIEW_BYTES: int = env.int("RESULT_PREVIEW_BYTES", 4096)
 XCOM_STORAGE = storages(env.str("MAPBOARD_XCOM_STORAGE", ""), "MAPBOARD_XCOM_STORAGE")
 
+# ── Mail ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+MAPBOARD_URL: str = env.str("MAPBOARD_URL", "").rstrip("/")
+if MAPBOARD_URL and urlsplit(MAPBOARD_URL).scheme not in {"http", "https"}:
+    raise ImproperlyConfigured("MAPBOARD_URL must be the address people use, such as https://mapboard.example.com.")
+EMAIL_HOST: str = env.str("MAPBOARD_MAIL_HOST", "")
+MAIL_TLS: str = env.str("MAPBOARD_MAIL_TLS", "starttls")
+if MAIL_TLS not in {"starttls", "tls", "none"}:
+    raise ImproperlyConfigured("MAPBOARD_MAIL_TLS must be starttls, tls or none.")
+EMAIL_PORT: int = env.int("MAPBOARD_MAIL_PORT", {"starttls": 587, "tls": 465, "none": 25}[MAIL_TLS])
+EMAIL_USE_TLS, EMAIL_USE_SSL = MAIL_TLS == "starttls", MAIL_TLS == "tls"
+EMAIL_HOST_USER: str = env.str("MAPBOARD_MAIL_USER", "")
+EMAIL_HOST_PASSWORD: str = env.str("MAPBOARD_MAIL_PASSWORD", "")
+EMAIL_TIMEOUT = 20
+DEFAULT_FROM_EMAIL: str = env.str("MAPBOARD_MAIL_FROM", "mapboard@localhost")
+EMAIL_BACKEND = f"django.core.mail.backends.{'smtp' if EMAIL_HOST else 'console'}.EmailBackend"
+MAIL_ON = bool(EMAIL_HOST) or not IN_PRODUCTION
+"""Without a mail server, the worker of an install that is not production prints mails; production sends none."""
+RETRY_REPORT_MAIL: str = env.str("RETRY_REPORT_MAIL", "ticked")
+if RETRY_REPORT_MAIL not in {"ticked", "always", "never"}:
+    raise ImproperlyConfigured("RETRY_REPORT_MAIL must be ticked, always or never.")
+
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,

@@ -45,8 +45,9 @@ def record_event(
     )
 
 
-def save_user(*, username: str, password: str, groups: Sequence[str]) -> tuple[User, bool]:
-    """The user with this password and exactly these groups, made if there is none; whether they were made.
+def save_user(*, username: str, password: str, groups: Sequence[str], email: str | None = None) -> tuple[User, bool]:
+    """The user with this password and exactly these groups, made if there is none; whether they were made. An address
+    that is not given stays as it is.
 
     Raises Unprocessable.
     """
@@ -59,6 +60,7 @@ def save_user(*, username: str, password: str, groups: Sequence[str]) -> tuple[U
     user = User.objects.filter(username=username).first()
     made = user is None
     user = user or User(username=username)
+    user.email = user.email if email is None else email
     try:
         user.clean_fields(exclude=["password"])
     except ValidationError as error:

@@ -31,6 +31,7 @@ from panel.airflow.errors import (
 )
 from panel.airflow.logs import LoggedError
 from panel.airflow.models import (
+    AuditEntry,
     ClearedInstance,
     Dag,
     DagDetails,
@@ -56,6 +57,7 @@ __all__ = [
     "MOST_IN_FLIGHT",
     "Airflow",
     "AirflowError",
+    "AuditEntry",
     "BadPayload",
     "BearerToken",
     "Capabilities",

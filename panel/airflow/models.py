@@ -197,6 +197,19 @@ class Log(Struct, frozen=True):
     continuation_token: str | None = None
 
 
+class AuditEntry(Struct, frozen=True):
+    """A row of ``GET /api/v2/eventLogs``: ``event`` is the name of what was called, ``owner`` who did, ``extra`` the
+    request's body as JSON text."""
+
+    event_log_id: int
+    when: datetime
+    event: str
+    owner: str | None = None
+    task_id: str | None = None
+    map_index: int | None = None
+    extra: str | None = None
+
+
 class ImportError(Struct, frozen=True):  # noqa: A001 - Airflow's own name
     import_error_id: int
     filename: str = ""

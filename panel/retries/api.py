@@ -10,7 +10,7 @@ from uuid import UUID
 from django.contrib.auth.models import User
 from django.core.exceptions import ObjectDoesNotExist
 from django.db.models import QuerySet
-from django.http import Http404
+from django.http import Http404, StreamingHttpResponse
 from django.utils.translation import gettext as _
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import status
@@ -20,13 +20,15 @@ from rest_framework.response import Response
 
 from panel.access.actions import Action
 from panel.problems import BadRequest
-from panel.retries import selectors, services
+from panel.retries import exports, mailing, selectors, services
 from panel.retries.models import RetryItem, RetryJob
+from panel.retries.report import report_of
 from panel.retries.serializers import (
     AskSerializer,
     ItemSerializer,
     JobSerializer,
     PreviewSerializer,
+    ReportSerializer,
     RetrySerializer,
 )
 from panel.retries.states import ItemState, JobState
@@ -93,15 +95,20 @@ class JobList(StrictQuery, ListAPIView[RetryJob]):
         """Retry. The same ``idempotency_key`` and body again answer 200 with the same job."""
         body = RetrySerializer(data=request.data)
         body.is_valid(raise_exception=True)
+        user, mails = cast(User, request.user), body.validated_data.get("mail_report", False)
+        if mails:
+            mailing.check_mail(user)
         with found():
             job, created = services.request_retry(
-                user=cast(User, request.user),
+                user=user,
                 ask=body.ask(),
                 reason=body.validated_data["reason"],
                 policy=body.policy(),
                 idempotency_key=body.validated_data.get("idempotency_key") or "",
                 plan_token=body.validated_data.get("plan_token") or "",
             )
+        if mails:
+            mailing.order_report(user=user, job=job)
         answer = JobSerializer(job, context={"request": request}).data
         return Response(answer, status=status.HTTP_201_CREATED if created else status.HTTP_200_OK)
 
@@ -131,6 +138,36 @@ class JobItems(StrictQuery, ListAPIView[RetryItem]):
         items = selectors.items(_job(self.kwargs["job_id"]))
         states = _choices(self.request.query_params.getlist("state"), ItemState.values, "state")
         return items.filter(state__in=states) if states else items
+
+
+class JobReport(StrictQuery):
+    """What a job did, in numbers: final once it is over."""
+
+    actions = {"GET": Action.VIEW}
+
+    @extend_schema(responses=ReportSerializer)
+    def get(self, request: Request, job_id: UUID) -> Response:
+        return Response(ReportSerializer(report_of(_job(job_id))).data)
+
+
+class JobExport(StrictQuery):
+    """All items as a stream, in the order in which they are sent: ``format=csv`` (formulas made plain) or ``jsonl``."""
+
+    actions = {"GET": Action.VIEW}
+    filters = frozenset({"format"})
+
+    @extend_schema(
+        parameters=[OpenApiParameter("format", str, enum=sorted(exports.CONTENT_TYPES))],
+        responses={(200, "text/csv"): str, (200, "application/jsonl"): str},
+    )
+    def get(self, request: Request, job_id: UUID) -> StreamingHttpResponse:
+        wanted = request.query_params.get("format") or "csv"
+        if wanted not in exports.CONTENT_TYPES:
+            raise BadRequest(_("There is no such format."), {"format": [_("csv or jsonl.")]})
+        job = _job(job_id)
+        answer = StreamingHttpResponse(exports.lines(job, wanted), content_type=exports.CONTENT_TYPES[wanted])
+        answer["Content-Disposition"] = f'attachment; filename="retry-{job.short_id}.{wanted}"'
+        return answer
 
 
 class JobChange(StrictQuery):

@@ -48,6 +48,7 @@ class RetryForm(forms.Form):
     chunks_per_minute = forms.FloatField(
         label=_("Requests per minute"), required=False, min_value=0.01, max_value=MOST_CHUNKS_PER_MINUTE
     )
+    mail_report = forms.BooleanField(label=_("Mail me the report when it is over"), required=False)
     idempotency_key = forms.CharField(max_length=LONGEST_KEY, widget=forms.HiddenInput, required=False)
     plan_token = forms.CharField(max_length=LONGEST_TOKEN, widget=forms.HiddenInput, required=False)
 

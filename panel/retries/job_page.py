@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from django.utils import timezone
+from django.contrib.auth.models import User
 
 from panel.retries import selectors
+from panel.retries.mailing import can_mail
 from panel.retries.models import RetryJob, RetryTarget
-from panel.retries.progress import Progress
-from panel.retries.report import closing_sentence
+from panel.retries.outlook import outlook_of
+from panel.retries.progress import SLICES, WINDOW_SECONDS, Progress
+from panel.retries.report import report_of
 from panel.retries.states import CANCELLABLE, OPEN_ITEMS, PAUSABLE, ItemState, JobState
 
 
@@ -29,11 +31,9 @@ class Row:
         return cls(job, counts, targets[:2], max(0, len(targets) - 2))
 
 
-def context_of(job: RetryJob) -> dict[str, Any]:
+def context_of(job: RetryJob, user: User) -> dict[str, Any]:
     """Everything about one job but its items."""
     counts = selectors.counts(job)
-    settled, _sent = selectors.settled_counts(job)
-    open_items = sum(counts[state] for state in OPEN_ITEMS)
     targets = list(selectors.targets(job))
     downstream = {task_id for target in targets for task_id in _below(target)}
     return {
@@ -42,24 +42,45 @@ def context_of(job: RetryJob) -> dict[str, Any]:
         "counts": counts,
         "tiles": [(state.value, counts[state]) for state in ItemState],
         "bar": _in_order(counts),
-        "progress": Progress.of(
-            settled=settled,
-            open_items=open_items,
-            total=job.total,
-            started_at=job.started_at,
-            now=timezone.now(),
-        ),
+        "progress": _progress(job, counts),
+        "outlook": outlook_of(job, counts),
+        "run_notes": selectors.what_happened(job),
         "targets": targets,
         "downstream": sorted(downstream),
         "downstream_at": selectors.restarted_downstream(job),
         "failures": selectors.failures_again(job),
         "reasons": selectors.reasons(job),
-        "sentence": closing_sentence(job) if job.finished_at is not None else "",
+        "report": report_of(job) if job.finished_at is not None else None,
+        "again": _again(job, targets) if job.finished_at is not None else [],
         "live": job.finished_at is None,
+        "can_mail": can_mail(user),
+        "mail": selectors.report_mail(job, user),
         "can_pause": job.state in PAUSABLE,
         "can_resume": job.state == JobState.PAUSED,
         "can_cancel": job.state in CANCELLABLE,
     }
+
+
+def _progress(job: RetryJob, counts: dict[str, int]) -> Progress:
+    slices, seconds = selectors.results_lately(job, seconds=WINDOW_SECONDS, slices=SLICES)
+    pending = counts[ItemState.PENDING]
+    chunks = -(-pending // max(1, job.chunk_size))
+    waits_for_canary = job.canary is not None and not job.canary_passed
+    waits_for_person = job.state == JobState.PAUSED or (job.state == JobState.WATCHING and bool(job.state_reason))
+    return Progress.of(
+        total=job.total,
+        open_items=sum(counts[state] for state in OPEN_ITEMS),
+        slices=slices,
+        seconds=seconds,
+        moving=not (waits_for_canary or waits_for_person or job.failures_in_a_row),
+        soonest=chunks / job.chunks_per_minute * 60 if job.chunks_per_minute else 0.0,
+    )
+
+
+def _again(job: RetryJob, targets: list[RetryTarget]) -> list[tuple[RetryTarget, int]]:
+    """The mapped tasks of which indices failed again, with how many, to retry just those."""
+    counts = selectors.failed_again_of_targets(job)
+    return [(target, counts[target.pk]) for target in targets if counts.get(target.pk)]
 
 
 def _below(target: RetryTarget) -> list[str]:

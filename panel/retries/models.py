@@ -14,6 +14,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
+from panel.retries.clock import database_now
 from panel.retries.states import (
     OPEN_ITEMS,
     Action,
@@ -98,7 +99,8 @@ class RetryRun(models.Model):
 
     ``downstream`` are the ids of the tasks that run again once after all chunks; ``followers`` the tasks of a mapped
     group that run again with each index (``{task_id: [task ids]}``). ``hanging``: instances were cleared without
-    restarting the run, and wait in Airflow until it is. ``closed_at``: nothing is left to send.
+    restarting the run, and wait in Airflow until it is. ``closed_at``: nothing is left to send. ``hindrance``: why
+    nothing ends at present; ``happened``: what somebody did to the run in Airflow while the job watched it.
     """
 
     job = models.ForeignKey(RetryJob, on_delete=models.CASCADE, related_name="runs")
@@ -108,6 +110,8 @@ class RetryRun(models.Model):
     downstream = models.JSONField(default=list)
     followers = models.JSONField(default=dict)
     hanging = models.BooleanField(default=False)
+    hindrance = models.TextField(blank=True)
+    happened = models.TextField(blank=True)
     closed_at = models.DateTimeField(null=True)
 
     class Meta:
@@ -170,7 +174,8 @@ class RetryItem(models.Model):
     """One index of a job; ``map_index`` is -1 for an unmapped failed upstream.
 
     ``ti_id``, ``try_number`` and the ``…_before`` fields are from when it was chosen; ``new_try_number``, ``outcome``
-    and ``error_…`` from its new try. Items are sent in the order of their keys. The second constraint is what makes
+    and ``error_…`` from its new try; ``max_tries`` is what our clear left it, so that the clear of somebody else shows.
+    Items are sent in the order of their keys. The second constraint is what makes
     an index belong to one unfinished job only.
     """
 
@@ -188,6 +193,7 @@ class RetryItem(models.Model):
     outcome_before = models.CharField(max_length=20)
     error_type_before = models.CharField(max_length=200, blank=True)
     error_message_before = models.TextField(blank=True)
+    max_tries = models.PositiveIntegerField(null=True)
     new_try_number = models.PositiveIntegerField(null=True)
     outcome = models.CharField(max_length=20, blank=True)
     error_type = models.CharField(max_length=200, blank=True)
@@ -211,3 +217,26 @@ class RetryItem(models.Model):
 
     def __str__(self) -> str:
         return f"{self.target_id}[{self.map_index}]"
+
+
+class ReportMail(models.Model):
+    """The report of a job, to be sent once to one person when the job is over; ``next_at``: not before, null once it
+    was sent or given up. ``last_error`` says why it was not sent yet, in our own words.
+    """
+
+    job = models.ForeignKey(RetryJob, on_delete=models.CASCADE, related_name="report_mails")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    next_at = models.DateTimeField(null=True, default=database_now)
+    claimed_until = models.DateTimeField(null=True)
+    attempts = models.PositiveIntegerField(default=0)
+    last_error = models.CharField(max_length=300, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    sent_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["pk"]
+        constraints = [models.UniqueConstraint(fields=["job", "user"], name="report_mail_once_a_person")]
+        indexes = [models.Index(fields=["next_at"], name="report_mails_due")]
+
+    def __str__(self) -> str:
+        return f"{self.job_id} {self.user_id}"

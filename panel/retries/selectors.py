@@ -8,13 +8,14 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.conf import settings
-from django.db.models import Count, Q, QuerySet, prefetch_related_objects
+from django.contrib.auth.models import User
+from django.db.models import Count, Max, Min, Q, QuerySet, prefetch_related_objects
 
 from panel.domain.error_groups import masked
 from panel.domain.index_expression import IndexExpression
 from panel.retries.clock import database_now
-from panel.retries.models import RetryChunk, RetryItem, RetryJob, RetryRun, RetryTarget
-from panel.retries.states import OPEN_ITEMS, SETTLED_ITEMS, ChunkKind, ChunkState, ItemState
+from panel.retries.models import ReportMail, RetryChunk, RetryItem, RetryJob, RetryRun, RetryTarget
+from panel.retries.states import OPEN_ITEMS, ChunkKind, ChunkState, ItemState
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,15 +123,72 @@ def failures_again(of: RetryJob) -> list[FailureAgain]:
     return sorted(found, key=lambda group: -group.count)
 
 
+def same_error_counts(of: RetryJob) -> dict[bool | None, int]:
+    """The indices that failed again: with the error from before, with another, and those that cannot be compared."""
+    again = RetryItem.objects.filter(job=of, state=ItemState.FAILED_AGAIN).values_list("same_error")
+    found = dict(again.annotate(count=Count("pk")).order_by())
+    return {same: found.get(same, 0) for same in (True, False, None)}
+
+
+def failed_again_of_targets(of: RetryJob) -> dict[int, int]:
+    """How many mapped indices failed again, by the key of their target."""
+    again = RetryItem.objects.filter(job=of, state=ItemState.FAILED_AGAIN, map_index__gte=0)
+    return dict(again.values_list("target").annotate(count=Count("pk")).order_by())
+
+
+def indices_failed_again(job_id: UUID, mapped_task_id: UUID) -> IndexExpression:
+    again = RetryItem.objects.filter(job_id=job_id, mapped_task_id=mapped_task_id, state=ItemState.FAILED_AGAIN)
+    return IndexExpression.of(again.filter(map_index__gte=0).values_list("map_index", flat=True))
+
+
 def with_targets(several: Collection[RetryJob]) -> None:
     """Load runs and targets of these jobs at once; ``job.runs.all()`` and ``run.targets.all()`` then cost nothing."""
     prefetch_related_objects(list(several), "runs__targets")
 
 
-def settled_counts(of: RetryJob) -> tuple[int, int]:
-    """How many of the sent items have a result, and how many were sent."""
-    sent = RetryItem.objects.filter(job=of).exclude(sent_at=None)
-    return sent.filter(state__in=SETTLED_ITEMS).count(), sent.count()
+def results_lately(of: RetryJob, *, seconds: float, slices: int) -> tuple[list[int], float]:
+    """How many sent items got their result in each of so many equal parts of the last ``seconds``, or of the time since
+    the job first sent something where that is shorter; and how long that is in all.
+    """
+    now = database_now()
+    items = RetryItem.objects.filter(job=of).exclude(sent_at=None)
+    first = items.aggregate(first=Min("sent_at"))["first"]
+    if first is None or first >= now:
+        return [0] * slices, 0.0
+    begin = max(first, now - timedelta(seconds=seconds))
+    width = (now - begin) / slices
+    parts = {
+        str(n): Count("pk", filter=Q(settled_at__gt=begin + n * width, settled_at__lte=begin + (n + 1) * width))
+        for n in range(slices)
+    }
+    found = items.filter(settled_at__gt=begin).aggregate(**{f"part_{n}": part for n, part in parts.items()})
+    return [found[f"part_{n}"] for n in range(slices)], (now - begin).total_seconds()
+
+
+def unsure_until(of: RetryJob) -> datetime | None:
+    """When it is known at the latest what became of requests whose answer was lost; ``None`` where there is none."""
+    lost = RetryChunk.objects.filter(run__job=of, state=ChunkState.SENDING).exclude(message="")
+    latest: datetime | None = lost.aggregate(latest=Max("unsure_until"))["latest"]
+    return latest
+
+
+def canary_counts(of: RetryJob) -> dict[str, int]:
+    """The indices that go first, by state."""
+    return {state.value: 0 for state in ItemState} | dict(_by_state(RetryItem.objects.filter(job=of, canary=True)))
+
+
+def what_happened(of: RetryJob) -> list[RetryRun]:
+    """The runs of which there is something to say: what stands in the way, or what somebody did to them."""
+    return [run for run in RetryRun.objects.filter(job=of).order_by("position") if run.hindrance or run.happened]
+
+
+def report_mail(of: RetryJob, user: User) -> ReportMail | None:
+    """The report that this person has ordered by mail."""
+    return ReportMail.objects.filter(job=of, user=user).first()
+
+
+def _by_state(rows: QuerySet[RetryItem]) -> Iterable[tuple[str, int]]:
+    return rows.values_list("state").annotate(count=Count("pk")).order_by()
 
 
 def restarted_downstream(of: RetryJob) -> datetime | None:

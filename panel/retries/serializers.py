@@ -18,8 +18,9 @@ from panel.retries.asks import LONGEST_KEY, MOST_MAPPED_TASKS, Ask
 from panel.retries.choice import by_error_group, by_outcome
 from panel.retries.estimates import Load
 from panel.retries.models import USUAL_CHUNK, RetryItem, RetryJob
+from panel.retries.outlook import Outlook, outlook_of
 from panel.retries.policies import Policy
-from panel.retries.report import closing_sentence
+from panel.retries.report import Report, closing_sentence
 from panel.retries.services import Preview
 from panel.retries.states import Action, ItemState
 from panel.retries.tokens import LONGEST_TOKEN
@@ -135,6 +136,7 @@ class RetrySerializer(AskSerializer):
         required=False, allow_blank=True, allow_null=True, max_length=LONGEST_KEY, trim_whitespace=False
     )
     plan_token = serializers.CharField(required=False, allow_blank=True, allow_null=True, max_length=LONGEST_TOKEN)
+    mail_report = serializers.BooleanField(required=False, help_text="Mail the report to you when the job is over.")
 
     def policy(self) -> Policy:
         values = self.validated_data
@@ -152,6 +154,12 @@ class LeftOutSerializer(serializers.Serializer[Any]):
     task_id = serializers.CharField()
     count = serializers.IntegerField()
     indices = serializers.CharField(help_text="An index expression.")
+
+
+class ReasonSerializer(serializers.Serializer[Any]):
+    state = serializers.CharField()
+    why = serializers.CharField()
+    count = serializers.IntegerField()
 
 
 class PlannedTaskSerializer(serializers.Serializer[Any]):
@@ -227,6 +235,47 @@ class ItemCountsSerializer(serializers.Serializer[dict[str, int]]):
         return {state.value: serializers.IntegerField() for state in ItemState}
 
 
+class FailureAgainSerializer(serializers.Serializer[Any]):
+    error_type = serializers.CharField()
+    message = serializers.CharField(help_text="Numbers, ids, paths … are masked.")
+    count = serializers.IntegerField()
+    indices = serializers.CharField(help_text="An index expression.")
+    same = serializers.BooleanField(allow_null=True, help_text="All of them fail as before; null where they differ.")
+
+
+class ReportSerializer(serializers.Serializer[Report]):
+    """``retried`` were sent; ``failed_again`` is ``same_error`` + ``new_error`` + ``error_unknown``."""
+
+    sentence = serializers.CharField()
+    retried = serializers.IntegerField()
+    recovered = serializers.IntegerField()
+    failed_again = serializers.IntegerField()
+    same_error = serializers.IntegerField()
+    new_error = serializers.IntegerField()
+    error_unknown = serializers.IntegerField()
+    skipped = serializers.IntegerField()
+    refused = serializers.IntegerField()
+    cancelled = serializers.IntegerField()
+    lost = serializers.IntegerField()
+    unfinished = serializers.IntegerField()
+    failures = FailureAgainSerializer(many=True)
+    reasons = serializers.SerializerMethodField()
+    left_out = LeftOutSerializer(many=True, help_text="What was asked for but not taken on.")
+    happened = serializers.ListField(child=serializers.CharField(), help_text="What people did in Airflow meanwhile.")
+
+    @extend_schema_field(ReasonSerializer(many=True))
+    def get_reasons(self, report: Report) -> list[dict[str, Any]]:
+        return [{"state": state, "why": why, "count": count} for state, why, count in report.reasons]
+
+
+class OutlookSerializer(serializers.Serializer[Outlook]):
+    """What the job waits for now, and until when, where that is known."""
+
+    text = serializers.CharField()
+    until = serializers.DateTimeField(allow_null=True)
+    needs_person = serializers.BooleanField(help_text="Nothing goes on by itself.")
+
+
 class JobSerializer(serializers.ModelSerializer[RetryJob]):
     """A retry job. Give ``counts`` (by job id) in the context for lists, so that one query serves them all."""
 
@@ -235,6 +284,7 @@ class JobSerializer(serializers.ModelSerializer[RetryJob]):
     counts = serializers.SerializerMethodField()
     skipped = LeftOutSerializer(many=True, source="left_out", help_text="What was asked for but not taken on.")
     url = serializers.SerializerMethodField()
+    outlook = serializers.SerializerMethodField(help_text="What happens next; null once it is finished.")
     summary = serializers.SerializerMethodField(help_text="One sentence, once it is finished.")
 
     class Meta:
@@ -243,7 +293,7 @@ class JobSerializer(serializers.ModelSerializer[RetryJob]):
             "id", "server", "user", "action", "reason", "state", "state_reason", "total", "counts", "selection",
             "skipped", "include_downstream", "include_settled", "run_on_latest_version", "chunk_size",
             "chunks_per_minute", "canary", "canary_max_failure_rate", "created_at", "started_at", "finished_at",
-            "summary", "url",
+            "outlook", "summary", "url",
         ]  # fmt: skip
         read_only_fields = fields
 
@@ -251,6 +301,11 @@ class JobSerializer(serializers.ModelSerializer[RetryJob]):
     def get_counts(self, job: RetryJob) -> dict[str, int]:
         known: dict[Any, dict[str, int]] = self.context.get("counts", {})
         return known.get(job.pk) or selectors.counts(job)
+
+    @extend_schema_field(OutlookSerializer(allow_null=True))
+    def get_outlook(self, job: RetryJob) -> dict[str, Any] | None:
+        outlook = outlook_of(job, self.get_counts(job))
+        return None if outlook is None else dict(OutlookSerializer(outlook).data)
 
     def get_url(self, job: RetryJob) -> str:
         path = reverse("retries:job_detail", args=[job.pk])

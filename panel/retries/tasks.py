@@ -4,7 +4,7 @@ from uuid import UUID
 
 from celery import shared_task
 
-from panel.retries import runner
+from panel.retries import mailing, runner
 
 
 @shared_task(name="retries.run_job")
@@ -15,3 +15,9 @@ def run_job(job_id: str) -> None:
 @shared_task(name="retries.sweep")
 def sweep() -> None:
     runner.wake_due_jobs()
+    mailing.wake_due_mails()
+
+
+@shared_task(name="retries.send_report")
+def send_report(mail_id: int) -> None:
+    mailing.send_report(mail_id)

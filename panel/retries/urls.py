@@ -9,5 +9,6 @@ urlpatterns = [
     path("retry-jobs/<uuid:job_id>/", views.job_detail, name="job_detail"),
     path("retry-jobs/<uuid:job_id>/pause/", views.job_pause, name="job_pause"),
     path("retry-jobs/<uuid:job_id>/resume/", views.job_resume, name="job_resume"),
+    path("retry-jobs/<uuid:job_id>/mail/", views.job_mail, name="job_mail"),
     path("retry-jobs/<uuid:job_id>/cancel/", views.job_cancel, name="job_cancel"),
 ]

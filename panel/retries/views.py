@@ -17,15 +17,17 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from panel.access.actions import Action
 from panel.access.decorators import requires
 from panel.airflow import AirflowError, NotFound
+from panel.domain.selection import Selection
 from panel.keyset import keyset_page
 from panel.mirror import selectors as mirror
 from panel.mirror.filters import selection_from
 from panel.mirror.models import MappedTask
-from panel.problems import BadRequest, Conflicting, Problem
+from panel.problems import BadRequest, Conflicting, Problem, Unprocessable
 from panel.retries import job_page, selectors
 from panel.retries.asks import Ask
 from panel.retries.choice import by_outcome
 from panel.retries.forms import RetryForm, blank_form
+from panel.retries.mailing import can_mail, order_report
 from panel.retries.models import RetryJob
 from panel.retries.services import Preview, cancel_job, pause_job, preview_retry, request_retry, resume_job
 from panel.retries.states import ItemState, JobState
@@ -74,6 +76,8 @@ def _posted(request: HttpRequest, mapped_task: MappedTask) -> HttpResponseBase:
             problem = error
             form.add_problems(error.fields)
         else:
+            if form.cleaned_data["mail_report"] and can_mail(user):
+                order_report(user=user, job=job)
             return redirect("retries:job_detail", job_id=job.pk)
     preview = preview_retry(user=user, ask=ask)
     form.renew(preview.plan_token)
@@ -84,11 +88,18 @@ def _posted(request: HttpRequest, mapped_task: MappedTask) -> HttpResponseBase:
 def _ask(request: HttpRequest, mapped_task: MappedTask, options: Any) -> Ask:
     return Ask(
         mapped_task_ids=(mapped_task.pk,),
-        selection=selection_from(request.GET),
+        selection=_selection(request, mapped_task),
         include_downstream=not options.get("without_downstream"),
         include_settled=bool(options.get("include_settled")),
         run_on_latest_version=bool(options.get("run_on_latest_version")),
     )
+
+
+def _selection(request: HttpRequest, mapped_task: MappedTask) -> Selection:
+    """Of the query string; ``?again=<job>`` are the indices that failed again in that job, too many for an address."""
+    if job_id := request.GET.get("again"):
+        return Selection(indices=selectors.indices_failed_again(_uuid(job_id), mapped_task.pk))
+    return selection_from(request.GET)
 
 
 def _panel(
@@ -106,6 +117,7 @@ def _panel(
         "form": form,
         "problem": problem,
         "changed": problem.fields if problem is not None and {"added", "removed"} <= problem.fields.keys() else None,
+        "can_mail": can_mail(cast(User, request.user)),
         "counts": by_outcome(plan),
         "chosen": [task for task in plan.tasks if not task.as_upstream],
         "upstream": [task for task in plan.tasks if task.as_upstream],
@@ -161,7 +173,11 @@ def job_detail(request: HttpRequest, job_id: UUID) -> HttpResponse:
     if state in ItemState.values:
         items = items.filter(state=state)
     page = keyset_page(items, ordering="pk", cursor=request.GET.get("cursor") or None, page_size=ITEMS_A_PAGE)
-    context = job_page.context_of(job) | {"page": page, "state": state, "query": _query_without_version(request)}
+    context = job_page.context_of(job, cast(User, request.user)) | {
+        "page": page,
+        "state": state,
+        "query": _query_without_version(request),
+    }
     part = "#job-news" if request.headers.get("HX-Request") and "v" in request.GET else _part(request, "job-items")
     return render(request, DETAIL + part, context)
 
@@ -184,10 +200,17 @@ def job_cancel(request: HttpRequest, job_id: UUID) -> HttpResponseBase:
     return _changed(request, job_id, cancel_job)
 
 
-def _changed(request: HttpRequest, job_id: UUID, change: Callable[..., RetryJob]) -> HttpResponseBase:
+@requires(Action.VIEW)
+@require_POST
+def job_mail(request: HttpRequest, job_id: UUID) -> HttpResponseBase:
+    """The report by mail to whoever presses, once."""
+    return _changed(request, job_id, order_report)
+
+
+def _changed(request: HttpRequest, job_id: UUID, change: Callable[..., object]) -> HttpResponseBase:
     try:
         change(user=cast(User, request.user), job=_job(job_id))
-    except Conflicting as problem:
+    except (Conflicting, Unprocessable) as problem:
         messages.error(request, problem.message)
     return redirect("retries:job_detail", job_id=job_id)
 
@@ -203,7 +226,7 @@ def _uuid(text: str) -> UUID:
     try:
         return UUID(text)
     except ValueError as error:
-        raise BadRequest(_("This is not the id of a mapped task.")) from error
+        raise BadRequest(_("This is not an id.")) from error
 
 
 def _query_without_version(request: HttpRequest) -> str:

@@ -7,6 +7,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from panel.retries import selectors
+from panel.retries.mailing import mail_at_end
 from panel.retries.models import RetryItem, RetryJob, RetryRun
 from panel.retries.runner.claims import Claim
 from panel.retries.states import OPEN_ITEMS, SENDING_JOBS, ItemState, JobState
@@ -29,7 +30,9 @@ def _finish(job: RetryJob) -> None:
         return
     state, reason = _ending(job)
     _move(job, state, reason, [JobState.WATCHING])
-    RetryJob.objects.filter(pk=job.pk, finished_at=None).update(finished_at=timezone.now(), version=F("version") + 1)
+    unfinished = RetryJob.objects.filter(pk=job.pk, finished_at=None)
+    if unfinished.update(finished_at=timezone.now(), version=F("version") + 1):
+        mail_at_end(job)
 
 
 def _move(job: RetryJob, to: JobState, reason: str, from_states: list[JobState]) -> None:

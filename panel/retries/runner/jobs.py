@@ -182,10 +182,10 @@ def _stop(job: RetryJob, claim: Claim, problem: str) -> datetime:
 
 
 def _look_later(job: RetryJob, claim: Claim, reason: str) -> datetime:
-    """Note why it does not go on, and wait longer each time."""
+    """Note why it does not go on, and wait longer each time. Such time is none in which nothing happened."""
     failures = job.failures_in_a_row + 1
     changed = RetryJob.objects.filter(pk=job.pk)
     with claim.fenced():
-        changed.update(failures_in_a_row=failures, version=F("version") + 1)
+        changed.update(failures_in_a_row=failures, progress_at=database_now(), version=F("version") + 1)
         changed.filter(state__in=ON_ITS_OWN).update(state_reason=reason)
     return database_now() + timedelta(seconds=min(2**failures, LONGEST_BACKOFF_SECONDS))

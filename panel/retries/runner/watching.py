@@ -2,64 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Final
 
 from django.db.models import F
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from panel.airflow import Airflow, TaskInstance
+from panel.airflow import Airflow
 from panel.domain import states
 from panel.domain.error_groups import masked
-from panel.domain.outcome_rules import derive
-from panel.domain.outcomes import FAILURES, SETTLED, Outcome, ResultState
+from panel.domain.outcomes import FAILURES
 from panel.mirror import selectors as mirror
-from panel.mirror.models import DagRun, Instance, MappedTask
+from panel.mirror.models import DagRun, MappedTask
 from panel.mirror.services import find_or_fetch_run, sync_mapped_task
 from panel.retries.clock import database_now
 from panel.retries.models import LONGEST_WHY, RetryItem, RetryJob, RetryRun, RetryTarget
 from panel.retries.runner.claims import Claim
+from panel.retries.runner.clears_by_others import OthersClears
+from panel.retries.runner.endings import Ending, Seen, ending_of, is_cleared_again
+from panel.retries.runner.hands import Hand, Hands, hands_on, run_deleted_words, run_marked_words
 from panel.retries.states import ItemState, JobState
 
 SYNC_AFTER: Final = timedelta(seconds=2)
-ERROR_WAIT: Final = timedelta(seconds=90)
-"""How long a failed index waits for the reason in its log before it counts without one."""
 NOTHING_WITHIN: Final = timedelta(hours=24)
-"""An index of a job in which nothing moved for so long is lost."""
+"""An index of a job in which nothing moved for so long, while Airflow could be asked, is lost."""
 STUCK_AFTER: Final = timedelta(seconds=30)
 """A cleared instance gets a state within seconds, unless its run ended at the very moment."""
 SOONEST, LATEST = timedelta(seconds=2), timedelta(seconds=30)
-_UNREADABLE: Final = frozenset({ResultState.FORBIDDEN, ResultState.EXTERNAL, ResultState.UNREADABLE})
-
-
-@dataclass(frozen=True, slots=True)
-class Ending:
-    """How one sent item ended."""
-
-    state: ItemState
-    why: str = ""
-    try_number: int | None = None
-    outcome: str = ""
-    error_type: str = ""
-    error_message: str = ""
+_REFUSED: Final = frozenset({"airflow_refused", "airflow_unsupported"})
 
 
 def watch(job: RetryJob, airflow: Airflow, claim: Claim) -> datetime | None:
     """Settle the sent items that have ended; when to look again, ``None`` when no item is under way."""
-    paused = False
+    hindrances: dict[int, str] = {}
+    unread = 0
     for target in _watched(job):
         claim.keep()
-        sent = list(RetryItem.objects.filter(target=target, state=ItemState.SENT).order_by("pk"))
-        endings, dag_paused = _endings(job, target, sent, airflow)
-        paused = paused or dag_paused
-        _settle(job, sent, endings, claim)
-    _say_paused(job, paused)
+        look = _Look(job, target, airflow, claim)
+        _settle(job, look.sent, look.endings(), claim)
+        hindrances[target.run_id] = hindrances.get(target.run_id) or look.hindrance
+        _note(target.run, look, claim)
+        unread = max(unread, look.unread)
+    _say(job, hindrances, claim)
     if not RetryItem.objects.filter(job=job, state=ItemState.SENT).exists():
         return None
-    return _next_look(job)
+    return _after_outage(job, unread, claim) if unread else _next_look(job)
 
 
 def _watched(job: RetryJob) -> list[RetryTarget]:
@@ -68,51 +58,100 @@ def _watched(job: RetryJob) -> list[RetryTarget]:
     return list(targets.select_related("run").order_by("run__position", "position"))
 
 
-def _endings(
-    job: RetryJob, target: RetryTarget, sent: Sequence[RetryItem], airflow: Airflow
-) -> tuple[dict[int, Ending], bool]:
-    """Endings by item key, and whether the Dag is paused."""
-    if all(item.map_index < 0 for item in sent):
-        rows = airflow.instances.bulk(target.run.dag_id, target.run.run_id, [target.task_id])
-        return _unmapped(job, sent, rows), False
-    mapped_task = _synced(job, target)
-    if mapped_task is None:
-        if airflow.instances.bulk(target.run.dag_id, target.run.run_id, [target.task_id]):
-            return {}, False  # the mirror is being rebuilt
+class _Look:
+    """One look at one target. ``hindrance``: why nothing ends, where there is a reason one can name. ``unread``: how
+    often in a row Airflow could not be asked."""
+
+    def __init__(self, job: RetryJob, target: RetryTarget, airflow: Airflow, claim: Claim) -> None:
+        self.job, self.target, self.airflow = job, target, airflow
+        items = RetryItem.objects.filter(target=target, state=ItemState.SENT)
+        self.sent = list(items.select_related("target").order_by("pk"))
+        self.now = database_now()
+        self.hindrance = ""
+        self.asked: Hands | None = None
+        self.run_gone = False
+        self.unread = 0
+        self._others = OthersClears(target, airflow, claim)
+
+    @cached_property
+    def _hands(self) -> Hands:
+        first = min((item.sent_at for item in self.sent if item.sent_at is not None), default=self.now)
+        ahead = self.airflow.clock_ahead
+        self.asked = hands_on(self.target.run, self.airflow, since=first + ahead)
+        return self.asked
+
+    def endings(self) -> dict[int, Ending]:
+        """By item key."""
+        if all(item.map_index < 0 for item in self.sent):
+            return self._of_unmapped()
+        mapped_task = self._synced()
+        if mapped_task is not None:
+            return self._of_mapped(mapped_task)
+        run = self.target.run
+        if not self.run_gone and self.airflow.instances.bulk(run.dag_id, run.run_id, [self.target.task_id]):
+            return {}  # the mirror is being rebuilt
         why = _("Airflow no longer has this task in this run")
-        return {item.pk: Ending(ItemState.LOST, why) for item in sent}, False
-    if mapped_task.run.state in states.FINISHED_RUN:
-        _note_stuck(target, mapped_task, sent)
-    return _mapped(job, mapped_task, sent), mapped_task.run.dag.is_paused
+        if self.run_gone:
+            why = run_deleted_words(self._hands.deleted)
+        return {item.pk: Ending(ItemState.LOST, why) for item in self.sent}
 
-
-def _synced(job: RetryJob, target: RetryTarget) -> MappedTask | None:
-    """The mirror's mapped task, read now where that was a while ago; ``None`` when it is not there."""
-    run = target.run
-    try:
-        known = find_or_fetch_run(server=job.server, dag_id=run.dag_id, run_id=run.run_id)
-        if known.deleted_at is not None:
+    def _synced(self) -> MappedTask | None:
+        """The mirror's mapped task, read now where that was a while ago; ``None`` when it is not there."""
+        run = self.target.run
+        try:
+            known = find_or_fetch_run(server=self.job.server, dag_id=run.dag_id, run_id=run.run_id)
+        except DagRun.DoesNotExist:
+            self.run_gone = True
             return None
-        mapped_task = mirror.mapped_task(job.server.slug, run.dag_id, run.run_id, target.task_id)
-        if mapped_task.synced_at is None or mapped_task.synced_at < timezone.now() - SYNC_AFTER:
-            sync_mapped_task(mapped_task_id=mapped_task.pk)
-            mapped_task = mirror.mapped_task_by_id(mapped_task.pk)
-    except (DagRun.DoesNotExist, MappedTask.DoesNotExist):
-        return None
-    return None if mapped_task.run.deleted_at is not None else mapped_task
+        if known.deleted_at is not None:
+            self.run_gone = True
+            return None
+        try:
+            mapped_task = mirror.mapped_task(self.job.server.slug, run.dag_id, run.run_id, self.target.task_id)
+            if mapped_task.synced_at is None or mapped_task.synced_at < timezone.now() - SYNC_AFTER:
+                sync_mapped_task(mapped_task_id=mapped_task.pk)
+                mapped_task = mirror.mapped_task_by_id(mapped_task.pk)
+        except MappedTask.DoesNotExist:
+            self.run_gone = DagRun.objects.filter(pk=known.pk).exclude(deleted_at=None).exists()
+            return None
+        self.run_gone = mapped_task.run.deleted_at is not None
+        return None if self.run_gone else mapped_task
 
+    def _of_mapped(self, mapped_task: MappedTask) -> dict[int, Ending]:
+        self.hindrance = _hindrance(mapped_task)
+        self.unread = mapped_task.failed_reads
+        if mapped_task.run.state in states.FINISHED_RUN:
+            _note_stuck(self.target, mapped_task, self.sent)
+        rows = mirror.instances(mapped_task).defer("error_folded", "label_folded")
+        seen = {row.map_index: Seen.of_row(row) for row in rows.iterator(chunk_size=2_000)}
+        return dict(self._found(seen, mapped_task.full_synced_at))
 
-def _mapped(job: RetryJob, mapped_task: MappedTask, sent: Sequence[RetryItem]) -> dict[int, Ending]:
-    rows = mirror.instances(mapped_task).defer("error_folded", "label_folded")
-    by_index = {row.map_index: row for row in rows.iterator(chunk_size=2_000)}
-    found = {}
-    for item in sent:
-        row = by_index.get(item.map_index)
-        ending = _ending(item, row) if row is not None else _vanished(item, mapped_task)
-        ending = ending or _too_late(job, row.state if row is not None else "")
-        if ending is not None:
-            found[item.pk] = ending
-    return found
+    def _of_unmapped(self) -> dict[int, Ending]:
+        run = self.target.run
+        rows = self.airflow.instances.bulk(run.dag_id, run.run_id, [self.target.task_id])
+        return dict(self._found({row.map_index: Seen.of_instance(row) for row in rows}, self.now))
+
+    def _found(self, seen: dict[int, Seen], read_at: datetime | None) -> Iterator[tuple[int, Ending]]:
+        self._others.take_notice([(item, seen[item.map_index]) for item in self.sent if item.map_index in seen])
+        for item in self.sent:
+            row = seen.get(item.map_index)
+            ending: Ending | None
+            if row is None:
+                ending = _vanished(item, read_at)
+            elif is_cleared_again(item, row):
+                ending = self._others.ending_of(item, row)
+            else:
+                ending = ending_of(item, row, lambda: self._hands)
+            if ending is None and not self.unread:
+                ending = self._too_late(row.state if row is not None else "")
+            if ending is not None:
+                yield item.pk, ending
+
+    def _too_late(self, state: str) -> Ending | None:
+        if self.now - self.job.progress_at < NOTHING_WITHIN:
+            return None
+        why = _("no result within 24 hours (Airflow's state: %(state)s)") % {"state": state or _("none")}
+        return Ending(ItemState.LOST, f"{why}. {self.hindrance}" if self.hindrance else why)
 
 
 def _note_stuck(target: RetryTarget, mapped_task: MappedTask, sent: Sequence[RetryItem]) -> None:
@@ -123,78 +162,57 @@ def _note_stuck(target: RetryTarget, mapped_task: MappedTask, sent: Sequence[Ret
         RetryRun.objects.filter(pk=target.run_id, hanging=False).update(hanging=True)
 
 
-def _ending(item: RetryItem, row: Instance) -> Ending | None:
-    """``None`` while it is not known yet."""
-    outcome = Outcome(row.outcome)
-    if row.ti_id == item.ti_id:
-        return None  # still the old try: the mirror has not seen the clear yet
-    unreadable = outcome is Outcome.UNKNOWN_RESULT and ResultState(row.result_state) in _UNREADABLE
-    if outcome not in SETTLED and not unreadable:
-        return None
-    if outcome is Outcome.HARD_FAILURE and _error_is_coming(row):
-        return None
-    state, why = _meaning(outcome, row.result_reason)
-    return Ending(state, why, row.try_number, outcome, row.error_type, row.error_message)
-
-
-def _meaning(outcome: Outcome, reason: str = "") -> tuple[ItemState, str]:
-    if outcome is Outcome.REMOVED:
-        return ItemState.LOST, _("the map shrank: Airflow removed it")
-    if outcome is Outcome.UPSTREAM_FAILED:
-        return ItemState.FAILED_AGAIN, _("an upstream task failed again")
-    if outcome in FAILURES:
-        return ItemState.FAILED_AGAIN, ""
-    if outcome is Outcome.SKIPPED:
-        return ItemState.RECOVERED, _("skipped itself this time")
-    if outcome is Outcome.UNKNOWN_RESULT:
-        return ItemState.RECOVERED, _("succeeded, but its result cannot be read: %(reason)s") % {"reason": reason}
-    return ItemState.RECOVERED, ""
-
-
-def _error_is_coming(row: Instance) -> bool:
-    waited = row.end_date is not None and timezone.now() - row.end_date > ERROR_WAIT
-    return row.error_try != row.try_number and not waited
-
-
-def _vanished(item: RetryItem, mapped_task: MappedTask) -> Ending | None:
+def _vanished(item: RetryItem, read_at: datetime | None) -> Ending | None:
     """Gone only when everything was read after it was sent."""
-    read_at = mapped_task.full_synced_at
     if item.sent_at is None or read_at is None or read_at <= item.sent_at:
         return None
     return Ending(ItemState.LOST, _("Airflow no longer has it"))
 
 
-def _unmapped(job: RetryJob, sent: Sequence[RetryItem], rows: Iterable[TaskInstance]) -> dict[int, Ending]:
-    by_index = {row.map_index: row for row in rows}
-    found: dict[int, Ending] = {}
-    for item in sent:
-        row = by_index.get(item.map_index)
-        if row is None:
-            found[item.pk] = Ending(ItemState.LOST, _("Airflow no longer has it"))
-        elif row.id != item.ti_id and row.state in states.FINISHED:
-            outcome = derive(row.state, ResultState.ABSENT).outcome
-            state, why = _meaning(outcome)
-            found[item.pk] = Ending(state, why, row.try_number, outcome)
-        elif late := _too_late(job, row.state or ""):
-            found[item.pk] = late
-    return found
+def _hindrance(mapped_task: MappedTask) -> str:
+    if mapped_task.failed_reads and mapped_task.last_error_code in _REFUSED:
+        words = _(
+            "Airflow refuses Mapboard's questions, so no result can be read until a person puts the server's login "
+            "right. What was sent runs on in Airflow. %(error)s"
+        )
+        return words % {"error": mapped_task.last_error}
+    if mapped_task.failed_reads:
+        words = _("Airflow cannot be asked at present; what was sent runs on, and this goes on by itself. %(error)s")
+        return words % {"error": mapped_task.last_error}
+    if mapped_task.run.dag.is_paused:
+        return _("The Dag is paused in Airflow: nothing runs until somebody unpauses it.")
+    return ""
 
 
-def _too_late(job: RetryJob, state: str) -> Ending | None:
-    if timezone.now() - job.progress_at < NOTHING_WITHIN:
-        return None
-    why = _("no result within 24 hours (Airflow's state: %(state)s)") % {"state": state or _("none")}
-    return Ending(ItemState.LOST, why)
+def _note(run: RetryRun, look: _Look, claim: Claim) -> None:
+    """Keep what people did to the run, for the job's page and its report."""
+    happened = ""
+    if look.run_gone:
+        happened = run_deleted_words(look.asked.deleted if look.asked else None)
+    elif look.asked is not None and (mark := look.asked.run) is not None and _since_sent(look, mark):
+        happened = run_marked_words(mark)
+    values = {"hindrance": look.hindrance} | ({"happened": happened} if happened else {})
+    changed = {name: value for name, value in values.items() if getattr(run, name) != value}
+    if changed:
+        with claim.fenced():
+            RetryJob.objects.filter(pk=run.job_id).update(version=F("version") + 1)
+            RetryRun.objects.filter(pk=run.pk).update(**changed)
+        for name, value in changed.items():
+            setattr(run, name, value)
+
+
+def _since_sent(look: _Look, mark: Hand) -> bool:
+    return any(item.sent_at is not None and item.sent_at <= mark.when for item in look.sent)
 
 
 def _settle(job: RetryJob, sent: Sequence[RetryItem], endings: dict[int, Ending], claim: Claim) -> None:
     if not endings:
         return
-    now = timezone.now()
+    now = database_now()
     ended = [item for item in sent if item.pk in endings]
     for item in ended:
         ending = endings[item.pk]
-        item.state, item.why, item.settled_at = ending.state, ending.why[:LONGEST_WHY], now
+        item.state, item.why, item.settled_at = ending.state, (ending.why or item.why)[:LONGEST_WHY], now
         item.new_try_number, item.outcome = ending.try_number, ending.outcome
         item.error_type, item.error_message = ending.error_type[:200], ending.error_message
         item.same_error = _same_error(item)
@@ -207,20 +225,33 @@ def _settle(job: RetryJob, sent: Sequence[RetryItem], endings: dict[int, Ending]
 
 
 def _same_error(item: RetryItem) -> bool | None:
-    """Whether it failed as before; ``None`` when it did not fail again, or had not failed."""
+    """Whether it failed as before; ``None`` when it did not fail again, had not failed, or left no error."""
     if item.state != ItemState.FAILED_AGAIN or item.outcome_before not in FAILURES:
+        return None
+    if not (item.error_type or item.error_message) and (item.error_type_before or item.error_message_before):
         return None
     before = (item.outcome_before, item.error_type_before, masked(item.error_message_before))
     return before == (item.outcome, item.error_type, masked(item.error_message))
 
 
-def _say_paused(job: RetryJob, paused: bool) -> None:
-    reason = _("The Dag is paused in Airflow: nothing runs until somebody unpauses it.") if paused else ""
-    waiting = RetryJob.objects.filter(pk=job.pk, state=JobState.WATCHING).exclude(state_reason=reason)
-    waiting.update(state_reason=reason, version=F("version") + 1)
+def _say(job: RetryJob, hindrances: dict[int, str], claim: Claim) -> None:
+    """What stands in the way, while that is all there is to say."""
+    reason = next((words for words in hindrances.values() if words), "")
+    with claim.fenced():
+        waiting = RetryJob.objects.filter(pk=job.pk, state=JobState.WATCHING).exclude(state_reason=reason)
+        waiting.update(state_reason=reason, version=F("version") + 1)
+
+
+def _after_outage(job: RetryJob, failed_reads: int, claim: Claim) -> datetime:
+    """Later each time. While nobody can look, nobody can say that nothing happens: that time does not count."""
+    now = database_now()
+    with claim.fenced():
+        RetryJob.objects.filter(pk=job.pk).update(progress_at=now)
+    wait: timedelta = SOONEST * 2 ** min(failed_reads, 5)
+    return now + min(LATEST, wait)
 
 
 def _next_look(job: RetryJob) -> datetime:
     """Soon while something happens, later when nothing has for a while."""
-    now = timezone.now()
+    now = database_now()
     return now + min(LATEST, max(SOONEST, (now - job.progress_at) / 10))

@@ -22,7 +22,16 @@ from typing import Any
 
 import httpx
 
-from tests.fakes.airflow import clearing, dags_api, instances_api, plugin_api, results_api, runs_api
+from tests.fakes.airflow import (
+    audit_api,
+    clearing,
+    dags_api,
+    instances_api,
+    plugin_api,
+    results_api,
+    run_marks_api,
+    runs_api,
+)
 from tests.fakes.airflow.auth import Auth, password_of
 from tests.fakes.airflow.faults import Fault, lose_connection, stay_silent
 from tests.fakes.airflow.openapi import Document, document_of
@@ -73,7 +82,7 @@ class FakeAirflow(Stage):
         self.forget_requests()
         self._routes = Routes()
         self._routes.add("POST", "/auth/token", self.auth.login, "nothing")
-        for room in (dags_api, runs_api, results_api, instances_api, plugin_api, clearing):
+        for room in (dags_api, runs_api, results_api, instances_api, plugin_api, clearing, audit_api, run_marks_api):
             room.add_routes(self._routes, self)
 
     def __repr__(self) -> str:
@@ -169,7 +178,9 @@ class FakeAirflow(Stage):
                 if need != "nothing":
                     request.user = self.auth.user(request)
                     self.authorise(request.user, need)
-                return handler(request, **names)
+                answer = handler(request, **names)
+                audit_api.note(self, request, names)
+                return answer
             except Answer as refusal:
                 return refusal
             finally:

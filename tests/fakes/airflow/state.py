@@ -156,6 +156,8 @@ class World:
     """Which XCom keys an instance has."""
     import_errors: list[dict[str, Any]] = field(default_factory=list)
     effects: Effects = field(default_factory=Effects)
+    events: list[dict[str, Any]] = field(default_factory=list)
+    """The audit log, oldest first."""
 
     def of_run(self, dag_id: str, run_id: str) -> list[Instance]:
         return [row for rows in self.rows.get((dag_id, run_id), {}).values() for row in rows.values()]

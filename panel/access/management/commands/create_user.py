@@ -19,6 +19,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("username", metavar="NAME")
         parser.add_argument("--groups", required=True, help=f"separated by commas, of {', '.join(GRANTS)}")
+        parser.add_argument("--email", help="where reports go; without it an address that is there stays")
         parser.add_argument(
             "--password-stdin", action="store_true", required=True, help="read the password's line from standard input"
         )
@@ -31,7 +32,9 @@ class Command(BaseCommand):
         if not password:
             raise CommandError("Nothing was read from standard input; the password is expected on its first line.")
         try:
-            _user, made = services.save_user(username=options["username"], password=password, groups=groups)
+            _user, made = services.save_user(
+                username=options["username"], password=password, groups=groups, email=options["email"]
+            )
         except Problem as problem:
             details = [f"{name}: {text}" for name, texts in problem.fields.items() for text in texts]
             raise CommandError(" ".join([problem.message, *details])) from problem

@@ -1,0 +1,179 @@
+"""What happens next with a job: the one place that says what it waits for now, and until when.
+
+``_SAYINGS`` are asked in order, and the first that has something to say is shown: on the job's page, by REST and in no
+other words anywhere else. A policy that makes a job wait adds its saying here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from panel.retries import selectors
+from panel.retries.models import RetryJob
+from panel.retries.states import OPEN_ITEMS, SENDING_JOBS, ItemState, JobState
+from panel.ui.words import grouped_words
+
+FORGOTTEN: Final = timedelta(seconds=90)
+"""A job that is due for so long and that nobody works on: no worker runs, or all are busy. Longer than a lease."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """``until``: when that ends, where it is known. ``needs_person``: nothing goes on by itself."""
+
+    text: str
+    until: datetime | None = None
+    needs_person: bool = False
+
+    @property
+    def is_ahead(self) -> bool:
+        return self.until is not None and self.until > timezone.now()
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A job as it stands, with its items by state."""
+
+    job: RetryJob
+    counts: Mapping[str, int]
+
+
+Saying = Callable[[Standing], Outlook | None]
+
+
+def outlook_of(job: RetryJob, counts: Mapping[str, int]) -> Outlook | None:
+    """``None`` for a job that is over. ``counts`` are its items by state."""
+    if job.finished_at is not None:
+        return None
+    now = Standing(job, counts)
+    return next((found for saying in _SAYINGS if (found := saying(now)) is not None), None)
+
+
+def _forgotten(now: Standing) -> Outlook | None:
+    job, moment = now.job, timezone.now()
+    held = job.claimed_until is not None and job.claimed_until > moment
+    if held or job.next_at is None or moment - job.next_at < FORGOTTEN:
+        return None
+    words = _("No worker has looked after this job for a while. Is one running? Nothing is lost: the next one goes on.")
+    return Outlook(words, needs_person=True)
+
+
+def _paused(now: Standing) -> Outlook | None:
+    job, counts = now.job, now.counts
+    if job.state != JobState.PAUSED:
+        return None
+    pending, sent = counts[ItemState.PENDING], counts[ItemState.SENT]
+    words = ngettext(
+        "Nothing more is sent until somebody resumes it: %(shown)s index waits.",
+        "Nothing more is sent until somebody resumes it: %(shown)s indices wait.",
+        pending,
+    ) % {"shown": grouped_words(pending)}
+    if sent:
+        words += " " + _results(sent)
+    return Outlook(words, needs_person=True)
+
+
+def _airflow_away(now: Standing) -> Outlook | None:
+    job = now.job
+    if not job.failures_in_a_row:
+        return None
+    return Outlook(_("Airflow is asked again; until then nothing is sent and nothing is lost."), job.next_at)
+
+
+def _planned(now: Standing) -> Outlook | None:
+    job = now.job
+    if job.state != JobState.PLANNED:
+        return None
+    return Outlook(_("The first chunk is sent as soon as a worker is free."))
+
+
+def _unsure(now: Standing) -> Outlook | None:
+    job, counts = now.job, now.counts
+    if not counts[ItemState.SENDING]:
+        return None
+    unsure_until = selectors.unsure_until(job)
+    if unsure_until is None:
+        return None
+    words = _(
+        "Airflow's answer to a chunk was lost: its rows are read to see whether it was done, before anything else."
+    )
+    return Outlook(words, unsure_until)
+
+
+def _canary(now: Standing) -> Outlook | None:
+    job, counts = now.job, now.counts
+    if job.canary is None or job.canary_passed or job.state not in SENDING_JOBS:
+        return None
+    first = selectors.canary_counts(job)
+    if first[ItemState.PENDING] or not sum(first[state] for state in OPEN_ITEMS):
+        return None
+    words = _("Waits for the first %(first)s; the other %(rest)s follow if at most %(rate)s%% of them fail again.")
+    numbers = {
+        "first": grouped_words(sum(first.values())),
+        "rest": grouped_words(counts[ItemState.PENDING]),
+        "rate": f"{(job.canary_max_failure_rate or 0) * 100:g}",
+    }
+    return Outlook(words % numbers)
+
+
+def _pace(now: Standing) -> Outlook | None:
+    job, counts = now.job, now.counts
+    if not (job.chunks_per_minute and job.last_chunk_at and counts[ItemState.PENDING]) or job.state not in SENDING_JOBS:
+        return None
+    next_chunk = job.last_chunk_at + timedelta(seconds=60 / job.chunks_per_minute)
+    size = min(job.chunk_size, counts[ItemState.PENDING])
+    words = ngettext("The next chunk, %(shown)s index, goes.", "The next chunk, %(shown)s indices, goes.", size)
+    return Outlook(words % {"shown": grouped_words(size)}, next_chunk) if next_chunk > timezone.now() else None
+
+
+def _sending(now: Standing) -> Outlook | None:
+    job, counts = now.job, now.counts
+    left = counts[ItemState.PENDING] + counts[ItemState.SENDING]
+    if job.state not in SENDING_JOBS or not left:
+        return None
+    chunks = -(-left // max(1, job.chunk_size))
+    words = ngettext("Sends the last chunk.", "Sends %(shown)s more chunks, one after the other.", chunks)
+    return Outlook(words % {"shown": grouped_words(chunks)})
+
+
+def _hindered(now: Standing) -> Outlook | None:
+    """The worker's own words: a paused Dag, an Airflow that is away, a task downstream that runs."""
+    job = now.job
+    return Outlook(job.state_reason, job.next_at) if job.state_reason and job.state in _WATCHERS else None
+
+
+def _watching(now: Standing) -> Outlook | None:
+    counts = now.counts
+    sent = counts[ItemState.SENT]
+    return Outlook(_results(sent)) if sent else Outlook(_("Starts what comes after the retried indices."))
+
+
+def _results(sent: int) -> str:
+    words = ngettext(
+        "Waits for the result of %(shown)s index that Airflow has.",
+        "Waits for the results of %(shown)s indices that Airflow has.",
+        sent,
+    )
+    return words % {"shown": grouped_words(sent)}
+
+
+_WATCHERS: Final = frozenset({JobState.RUNNING, JobState.WATCHING})
+_SAYINGS: Final[tuple[Saying, ...]] = (
+    _forgotten,
+    _paused,
+    _airflow_away,
+    _unsure,
+    _planned,
+    _canary,
+    _pace,
+    _sending,
+    _hindered,
+    _watching,
+)
