@@ -6,6 +6,7 @@ app_name = "retries"
 urlpatterns = [
     path("mapped-tasks/<uuid:mapped_task_id>/retry/", views.retry_panel, name="retry_panel"),
     path("retry-jobs/", views.job_list, name="job_list"),
+    path("retry-jobs/help/", views.job_help, name="job_help"),
     path("retry-jobs/<uuid:job_id>/", views.job_detail, name="job_detail"),
     path("retry-jobs/<uuid:job_id>/pause/", views.job_pause, name="job_pause"),
     path("retry-jobs/<uuid:job_id>/resume/", views.job_resume, name="job_resume"),

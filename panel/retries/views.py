@@ -23,7 +23,7 @@ from panel.mirror import selectors as mirror
 from panel.mirror.filters import selection_from
 from panel.mirror.models import MappedTask
 from panel.problems import BadRequest, Conflicting, Problem, Unprocessable
-from panel.retries import job_page, selectors
+from panel.retries import job_page, meanings, selectors
 from panel.retries.asks import Ask
 from panel.retries.choice import by_outcome
 from panel.retries.forms import RetryForm, blank_form
@@ -180,6 +180,19 @@ def job_detail(request: HttpRequest, job_id: UUID) -> HttpResponse:
     }
     part = "#job-news" if request.headers.get("HX-Request") and "v" in request.GET else _part(request, "job-items")
     return render(request, DETAIL + part, context)
+
+
+@requires(Action.VIEW)
+@require_GET
+def job_help(request: HttpRequest) -> HttpResponse:
+    """What the states mean and what to do when a job stands still, for whoever is called at night."""
+    context = {
+        "promise": meanings.PROMISE,
+        "stands_still": meanings.STANDS_STILL,
+        "items": [(state.value, meaning) for state, meaning in meanings.ITEMS.items()],
+        "jobs": [(state.value, meaning) for state, meaning in meanings.JOBS.items()],
+    }
+    return render(request, "retries/job_help.html", context)
 
 
 @requires(Action.RETRY)
