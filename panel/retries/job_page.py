@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from django.contrib.auth.models import User
 
@@ -14,6 +15,8 @@ from panel.retries.outlook import outlook_of
 from panel.retries.progress import SLICES, WINDOW_SECONDS, Progress
 from panel.retries.report import report_of
 from panel.retries.states import CANCELLABLE, OPEN_ITEMS, PAUSABLE, ItemState, JobState
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,7 @@ def context_of(job: RetryJob, user: User) -> dict[str, Any]:
         "targets": targets,
         "downstream": sorted(downstream),
         "downstream_at": selectors.restarted_downstream(job),
+        "left_out": with_jobs(job.left_out, [group["why"] for group in job.left_out]),
         "failures": selectors.failures_again(job),
         "reasons": selectors.reasons(job),
         "report": report_of(job) if job.finished_at is not None else None,
@@ -59,6 +63,12 @@ def context_of(job: RetryJob, user: User) -> dict[str, Any]:
         "can_resume": job.state == JobState.PAUSED,
         "can_cancel": job.state in CANCELLABLE,
     }
+
+
+def with_jobs(groups: Sequence[T], whys: Sequence[str]) -> list[tuple[T, RetryJob | None]]:
+    """Each group of what was left out, with the job that its reason names."""
+    named = selectors.jobs_named(whys)
+    return [(group, named.get(why)) for group, why in zip(groups, whys, strict=True)]
 
 
 def _progress(job: RetryJob, counts: dict[str, int]) -> Progress:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Final
 from uuid import UUID
 
 from django.conf import settings
@@ -16,6 +18,8 @@ from panel.domain.index_expression import IndexExpression
 from panel.retries.clock import database_now
 from panel.retries.models import ReportMail, RetryChunk, RetryItem, RetryJob, RetryRun, RetryTarget
 from panel.retries.states import OPEN_ITEMS, ChunkKind, ChunkState, ItemState
+
+_SHORT_ID: Final = re.compile(r"\b[0-9a-f]{8}\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +184,16 @@ def canary_counts(of: RetryJob) -> dict[str, int]:
 def what_happened(of: RetryJob) -> list[RetryRun]:
     """The runs of which there is something to say: what stands in the way, or what somebody did to them."""
     return [run for run in RetryRun.objects.filter(job=of).order_by("position") if run.hindrance or run.happened]
+
+
+def jobs_named(whys: Iterable[str]) -> dict[str, RetryJob]:
+    """The job that each of these reasons names by its short id ("already in job 1f2e3d4c"), to be linked."""
+    ids = {why: found[0] for why in whys if (found := _SHORT_ID.findall(why))}
+    named = Q(pk=None)
+    for short_id in set(ids.values()):
+        named |= Q(pk__startswith=short_id)
+    by_id = {job.short_id: job for job in jobs().filter(named)} if ids else {}
+    return {why: by_id[short_id] for why, short_id in ids.items() if short_id in by_id}
 
 
 def report_mail(of: RetryJob, user: User) -> ReportMail | None:

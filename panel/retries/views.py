@@ -121,6 +121,7 @@ def _panel(
         "counts": by_outcome(plan),
         "chosen": [task for task in plan.tasks if not task.as_upstream],
         "upstream": [task for task in plan.tasks if task.as_upstream],
+        "left_out": job_page.with_jobs(plan.left_out, [group.why for group in plan.left_out]),
         "left_out_count": sum(group.count for group in plan.left_out),
     }
     return render(request, PANEL + _part(request, "retry-panel"), context, status=status)
