@@ -4,7 +4,7 @@ export UV_SYSTEM_CERTS := true
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo run test check bench live compat browser format requirements venv clean
+.PHONY: help demo run test check soak bench live compat browser format requirements venv clean
 
 help: ## Lists the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,7 +19,7 @@ run: venv ## The panel alone, against your own Airflow (PORT, DATABASE_URL, REDI
 	@$(BIN)/python -m config.run
 
 test: venv ## The tests; they need no network, no root, no service
-	@$(BIN)/pytest -n 2 --dist worksteal -m "not live and not browser and not compat" -q $(PYTEST_ARGS)
+	@$(BIN)/pytest -n 2 --dist worksteal -m "not live and not browser and not compat and not soak" -q $(PYTEST_ARGS)
 
 live: venv ## The live tests: they start a real Airflow themselves
 	@$(BIN)/pytest -m live -q
@@ -29,6 +29,9 @@ compat: venv ## Sync and plug-in on real Airflow 3.0, 3.1, 3.2 and 3.3, one afte
 
 browser: venv ## The browser tests, with Chromium
 	@$(BIN)/pytest -m browser -q
+
+soak: venv ## Retries of 10,000 indices while workers, broker and web are killed, on SQLite and PostgreSQL, three seeds each
+	@SOAK=full $(BIN)/pytest tests/soak -m soak -q $(PYTEST_ARGS)
 
 bench: venv ## Benchmarks: ratios against Airflow doing the same work in the same run
 	@scripts/venv.sh var/airflow requirements/airflow.txt airflow_plugin

