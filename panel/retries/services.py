@@ -25,6 +25,7 @@ from panel.retries import selectors
 from panel.retries.asks import LONGEST_KEY, Ask, body_hash, checked_reason
 from panel.retries.bounds import bounds_exceeded, check_bounds
 from panel.retries.choice import Plan
+from panel.retries.clock import database_now
 from panel.retries.estimates import Load, estimate_load, estimate_seconds
 from panel.retries.models import RetryItem, RetryJob
 from panel.retries.planning import confirmed_plan, make_plan
@@ -145,7 +146,7 @@ def cancel_job(*, user: User, job: RetryJob) -> RetryJob:
             raise _too_late(job, _("Everything was sent already, so there is nothing left to cancel"))
         # An item that a worker is sending at this moment is no longer pending; its fate is read from Airflow.
         cancelled = RetryItem.objects.filter(job=job, state=ItemState.PENDING).update(
-            state=ItemState.CANCELLED, why=reason, settled_at=timezone.now()
+            state=ItemState.CANCELLED, why=reason, settled_at=database_now()
         )
         _record(user, job, "retries.cancel", {"cancelled": cancelled})
         wake("retries.run_job", str(job.pk))
@@ -253,7 +254,7 @@ def _warn(plan: Plan) -> None:
 def _move(job: RetryJob, from_states: frozenset[JobState] | set[JobState], to: JobState, reason: str) -> bool:
     """One conditional update: of two people who press at once, one moves the job."""
     moved = RetryJob.objects.filter(pk=job.pk, state__in=[state.value for state in from_states]).update(
-        state=to, state_reason=reason, next_at=timezone.now(), failures_in_a_row=0, version=F("version") + 1
+        state=to, state_reason=reason, next_at=database_now(), failures_in_a_row=0, version=F("version") + 1
     )
     return bool(moved)
 

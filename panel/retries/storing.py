@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from django.contrib.auth.models import User
-from django.utils import timezone
 
 from panel.retries.asks import Ask
 from panel.retries.bulk_insert import insert_items
 from panel.retries.choice import Candidate, Plan, RunChoice, TaskChoice
+from panel.retries.clock import database_now
 from panel.retries.models import RetryItem, RetryJob, RetryRun, RetryTarget
 from panel.retries.policies import Policy
 from panel.servers.models import Server
@@ -44,7 +44,7 @@ def store_job(
         idempotency_key=idempotency_key,
         body_hash=body_hash,
         total=plan.count,
-        next_at=timezone.now(),
+        next_at=database_now(),
         **policy.as_json(),
     )
     careful = policy.canary or 0

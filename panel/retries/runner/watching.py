@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Final
@@ -11,7 +11,7 @@ from django.db.models import F
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from panel.airflow import Airflow
+from panel.airflow import Airflow, TaskInstance
 from panel.domain import states
 from panel.domain.error_groups import masked
 from panel.domain.outcomes import FAILURES
@@ -88,7 +88,7 @@ class _Look:
         if mapped_task is not None:
             return self._of_mapped(mapped_task)
         run = self.target.run
-        if not self.run_gone and self.airflow.instances.bulk(run.dag_id, run.run_id, [self.target.task_id]):
+        if not self.run_gone and self._rows_now():
             return {}  # the mirror is being rebuilt
         why = _("Airflow no longer has this task in this run")
         if self.run_gone:
@@ -108,7 +108,8 @@ class _Look:
             return None
         try:
             mapped_task = mirror.mapped_task(self.job.server.slug, run.dag_id, run.run_id, self.target.task_id)
-            if mapped_task.synced_at is None or mapped_task.synced_at < timezone.now() - SYNC_AFTER:
+            read_at = mapped_task.synced_at  # by the clock of the worker that read it
+            if read_at is None or abs(timezone.now() - read_at) > SYNC_AFTER:
                 sync_mapped_task(mapped_task_id=mapped_task.pk)
                 mapped_task = mirror.mapped_task_by_id(mapped_task.pk)
         except MappedTask.DoesNotExist:
@@ -124,20 +125,26 @@ class _Look:
             _note_stuck(self.target, mapped_task, self.sent)
         rows = mirror.instances(mapped_task).defer("error_folded", "label_folded")
         seen = {row.map_index: Seen.of_row(row) for row in rows.iterator(chunk_size=2_000)}
-        return dict(self._found(seen, mapped_task.full_synced_at))
+        if {item.map_index for item in self.sent} <= seen.keys():
+            return dict(self._found(seen))
+        there = {row.map_index for row in self._rows_now()}  # the mirror may be behind
+        return dict(self._found(seen, there))
 
     def _of_unmapped(self) -> dict[int, Ending]:
-        run = self.target.run
-        rows = self.airflow.instances.bulk(run.dag_id, run.run_id, [self.target.task_id])
-        return dict(self._found({row.map_index: Seen.of_instance(row) for row in rows}, self.now))
+        return dict(self._found({row.map_index: Seen.of_instance(row) for row in self._rows_now()}))
 
-    def _found(self, seen: dict[int, Seen], read_at: datetime | None) -> Iterator[tuple[int, Ending]]:
+    def _rows_now(self) -> list[TaskInstance]:
+        run = self.target.run
+        return self.airflow.instances.bulk(run.dag_id, run.run_id, [self.target.task_id])
+
+    def _found(self, seen: dict[int, Seen], there: Collection[int] = ()) -> Iterator[tuple[int, Ending]]:
+        """``there`` are indices that Airflow has, seen or not."""
         self._others.take_notice([(item, seen[item.map_index]) for item in self.sent if item.map_index in seen])
         for item in self.sent:
             row = seen.get(item.map_index)
             ending: Ending | None
             if row is None:
-                ending = _vanished(item, read_at)
+                ending = None if item.map_index in there else Ending(ItemState.LOST, _("Airflow no longer has it"))
             elif is_cleared_again(item, row):
                 ending = self._others.ending_of(item, row)
             else:
@@ -160,13 +167,6 @@ def _note_stuck(target: RetryTarget, mapped_task: MappedTask, sent: Sequence[Ret
     stateless = mirror.instances(mapped_task).filter(state="").values_list("map_index", flat=True)
     if not long_sent.isdisjoint(stateless):
         RetryRun.objects.filter(pk=target.run_id, hanging=False).update(hanging=True)
-
-
-def _vanished(item: RetryItem, read_at: datetime | None) -> Ending | None:
-    """Gone only when everything was read after it was sent."""
-    if item.sent_at is None or read_at is None or read_at <= item.sent_at:
-        return None
-    return Ending(ItemState.LOST, _("Airflow no longer has it"))
 
 
 def _hindrance(mapped_task: MappedTask) -> str:

@@ -24,6 +24,10 @@ class Effect:
     cause: str = ""
 
     @property
+    def place(self) -> tuple[str, str, str, int]:
+        return self.dag_id, self.run_id, self.task_id, self.map_index
+
+    @property
     def is_harmless(self) -> bool:
         """A clear of an instance that waits without a state anyway gives it a new id and nothing else."""
         return self.what == "clear" and self.before is None
