@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from django.db.models import F
-from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from panel.retries import selectors
+from panel.retries.clock import database_now
 from panel.retries.mailing import mail_at_end
 from panel.retries.models import RetryItem, RetryJob, RetryRun
 from panel.retries.runner.claims import Claim
@@ -31,7 +31,7 @@ def _finish(job: RetryJob) -> None:
     state, reason = _ending(job)
     _move(job, state, reason, [JobState.WATCHING])
     unfinished = RetryJob.objects.filter(pk=job.pk, finished_at=None)
-    if unfinished.update(finished_at=timezone.now(), version=F("version") + 1):
+    if unfinished.update(finished_at=database_now(), version=F("version") + 1):
         mail_at_end(job)
 
 
