@@ -87,7 +87,6 @@ class _Look:
         mapped_task = self._synced()
         if mapped_task is not None:
             return self._of_mapped(mapped_task)
-        run = self.target.run
         if not self.run_gone and self._rows_now():
             return {}  # the mirror is being rebuilt
         why = _("Airflow no longer has this task in this run")
