@@ -23,6 +23,7 @@ from urllib.parse import quote
 import psycopg
 
 from benchmarks.part import Figure
+from benchmarks.retrying import COPIES
 from benchmarks.seeding import DAG, seed
 from examples.demo.airflow import REPOSITORY, AirflowStandalone
 
@@ -33,6 +34,7 @@ PARTS = {
     "pages": [["benchmarks.paging", "sqlite"], ["benchmarks.paging", "postgresql"]],
     "browser": [["benchmarks.browsing"]],
     "viewers": [["benchmarks.viewing"]],
+    "retries": [["benchmarks.retrying", "sqlite"], ["benchmarks.retrying", "postgresql"]],
 }  # fmt: skip
 COUNTS = (1_000, 10_000, 100_000)
 TABLE = REPOSITORY / "docs" / "benchmarks.md"
@@ -52,7 +54,7 @@ def main() -> None:
             port=18300,
         )
         with airflow:
-            order = prepared(airflow)
+            order = prepared(airflow, options.only or list(PARTS))
             figures: list[Figure] = []
             failed = []
             for part in options.only or PARTS:
@@ -71,14 +73,18 @@ def main() -> None:
         TABLE.write_text(f"{head}{MARK}\n\n{stamp()}\n\n{table}\n")
 
 
-def prepared(airflow: AirflowStandalone) -> dict[str, Any]:
-    """The runs, and a database for the panel on Airflow's own PostgreSQL."""
+def prepared(airflow: AirflowStandalone, parts: list[str]) -> dict[str, Any]:
+    """The runs that these parts need, and a database for the panel on Airflow's own PostgreSQL."""
     airflow.wait_for_dags([DAG, "long_map"])
     runs = {}
-    for count in COUNTS:
+    for count in COUNTS if set(parts) - {"retries"} else ():
         print(f"Writing a run of {count:,} instances …", flush=True)
         runs[count] = finished_run(airflow)
         seed(airflow, runs[count], count)
+    copies = [finished_run(airflow) for _ in range(len(PARTS["retries"]) * COPIES if "retries" in parts else 0)]
+    for run_id in copies:
+        print("Writing a run of 10,000 instances to be retried …", flush=True)
+        seed(airflow, run_id, 10_000)
     with psycopg.connect(airflow.database_url, autocommit=True) as database:
         database.execute("CREATE DATABASE panel")
     return {
@@ -86,6 +92,8 @@ def prepared(airflow: AirflowStandalone) -> dict[str, Any]:
         "username": "admin",
         "password": airflow.users["admin"],
         "runs": runs,
+        "copies": copies,
+        "airflow_database": airflow.database_url,
         "postgresql": airflow.database_url.replace("/airflow?", "/panel?"),
     }
 

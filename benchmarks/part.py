@@ -9,7 +9,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
 from urllib.parse import quote
@@ -45,6 +45,10 @@ class Order:
     runs: dict[int, str]
     postgresql: str = ""
     """An empty database for the panel."""
+    copies: list[str] = field(default_factory=list)
+    """Further runs of 10,000 instances, to be changed."""
+    airflow_database: str = ""
+    """Airflow's own, to look without asking its API."""
 
     @cached_property
     def airflow(self) -> httpx.Client:

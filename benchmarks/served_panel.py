@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
@@ -19,9 +19,11 @@ USER, PASSWORD = "bench", "bench-Pa55-word"
 
 
 @contextmanager
-def served_panel(order: Order, base_url: str, port: int) -> Iterator[Panel]:
+def served_panel(
+    order: Order, base_url: str, port: int, *, settings: Mapping[str, str] | None = None
+) -> Iterator[Panel]:
     with tempfile.TemporaryDirectory(prefix="mapboard-bench-") as home:
-        panel = Panel(var=Path(home), log=Path(home) / "panel.log", port=port)
+        panel = Panel(var=Path(home), log=Path(home) / "panel.log", port=port, settings=settings)
         panel.start()
         try:
             panel.wait_until_ready()

@@ -177,6 +177,27 @@ def by_outcome(plan: Plan) -> dict[str, int]:
     return {outcome.value: counts[outcome.value] for outcome in Outcome if counts[outcome.value]}
 
 
+@dataclass(frozen=True, slots=True)
+class ChosenErrors:
+    """Chosen instances whose errors agree; ``message`` is that of the first of them."""
+
+    error_type: str
+    message: str
+    count: int
+
+
+def chosen_errors(plan: Plan) -> list[ChosenErrors]:
+    """What is retried by its errors, the largest group first."""
+    first: dict[str, Candidate] = {}
+    for task in plan.tasks:
+        for candidate in task.chosen:
+            first.setdefault(candidate.error_group, candidate)
+    return [
+        ChosenErrors(first[group].error_type, first[group].error_message, count)
+        for group, count in by_error_group(plan).items()
+    ]
+
+
 def by_error_group(plan: Plan) -> dict[str, int]:
     counts = Counter(candidate.error_group for task in plan.tasks for candidate in task.chosen)
     counts.pop("", None)

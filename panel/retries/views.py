@@ -25,7 +25,7 @@ from panel.mirror.models import MappedTask
 from panel.problems import BadRequest, Conflicting, Problem, Unprocessable
 from panel.retries import job_page, meanings, selectors
 from panel.retries.asks import Ask
-from panel.retries.choice import by_outcome
+from panel.retries.choice import by_outcome, chosen_errors
 from panel.retries.forms import RetryForm, blank_form
 from panel.retries.mailing import can_mail, order_report
 from panel.retries.models import RetryJob
@@ -119,6 +119,7 @@ def _panel(
         "changed": problem.fields if problem is not None and {"added", "removed"} <= problem.fields.keys() else None,
         "can_mail": can_mail(cast(User, request.user)),
         "counts": by_outcome(plan),
+        "errors": chosen_errors(plan),
         "chosen": [task for task in plan.tasks if not task.as_upstream],
         "upstream": [task for task in plan.tasks if task.as_upstream],
         "left_out": job_page.with_jobs(plan.left_out, [group.why for group in plan.left_out]),

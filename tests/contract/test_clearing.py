@@ -136,6 +136,18 @@ def test_a_retry_from_the_clear_to_the_new_result(site, own_mapped):
     assert client.xcoms.get(DAG, own_mapped, "summary").value == {"seen": 4}
 
 
+def test_a_clear_on_the_latest_version(site, own_mapped):
+    client = site.client()
+    latest = client.dags.details(DAG).latest_dag_version.version_number
+    (row,) = client.instances.clear(DAG, own_mapped, [("work", 1)], dry_run=True, run_on_latest_version=True)
+    assert (row.state, row.pool, row.pool_slots) == ("failed", "default_pool", 1)
+    assert row.dag_version.version_number <= latest
+    client.instances.clear(DAG, own_mapped, [("work", 1)], dry_run=False, run_on_latest_version=True)
+    site.finished(DAG, own_mapped)
+    row = client.instances.get(DAG, own_mapped, "work", 1)
+    assert (row.state, row.dag_version.version_number) == ("success", latest)
+
+
 def test_an_aggregator_that_is_not_cleared_does_not_run_again(site, own_mapped):
     client = site.client()
     client.instances.clear(DAG, own_mapped, [("work", 1)], dry_run=False)

@@ -135,8 +135,12 @@ def test_what_changed_since(site, own_mapped):
     later = max(row.end_date for row in client.instances.bulk(DAG, own_mapped)) + timedelta(seconds=0.5)
     site.until(lambda: None, lambda _: datetime.now(UTC) > later)
     assert list(client.instances.changed_since(DAG, own_mapped, "work", later)) == []
+    assert client.instances.count_changed_since(DAG, own_mapped, run.queued_at, task_id="work") == 6
+    assert client.instances.count_changed_since(DAG, own_mapped, later) == 0
     client.instances.clear(DAG, own_mapped, [("work", 3)], dry_run=False, reset_dag_runs=False)
     assert [row.map_index for row in client.instances.changed_since(DAG, own_mapped, "work", later)] == [3]
+    assert client.instances.count_changed_since(DAG, own_mapped, later) == 1
+    assert client.instances.count_changed_since(DAG, own_mapped, later, task_id="summary") == 0
     client.instances.set_note(DAG, own_mapped, "work", 5, "a note is no change")
     assert [row.map_index for row in client.instances.changed_since(DAG, own_mapped, "work", later)] == [3]
 

@@ -110,6 +110,12 @@ def test_a_set_that_changed_is_shown_again_with_the_difference_and_can_then_be_r
     assert RetryJob.objects.get().total == 1
 
 
+def test_the_panel_tells_the_errors_that_are_retried(etl, as_user, operator):
+    task = etl.stage(9, failed=[0, 3, 4], soft=[2])
+    shown = text_of(as_user(operator).get(panel_url(task)))
+    assert "Of 2 error groups 3 KeyError customer_0 1 bad row 2" in shown
+
+
 def test_the_panel_says_how_much_more_airflow_has_to_do(etl, as_user, operator):
     task = etl.stage(4, failed=[0])
     assert "At most 1 instance at once, as so far, 1 slot of the pool default_pool." in (
