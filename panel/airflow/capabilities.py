@@ -36,6 +36,8 @@ class Capabilities:
     """Run lists take ``run_id_prefix_pattern`` (3.2.2+); older servers ignore it silently."""
     clear_latest_version: bool = False
     """Clearing takes ``run_on_latest_version`` (3.1.0+)."""
+    bulk_marks: bool = False
+    """Many instances are marked in one ``PATCH …/taskInstances`` (3.1.0+)."""
     bulk_reads: bool = False
     """Mapboard's plug-in is installed there: results of a whole mapped task in one request."""
 
@@ -74,6 +76,7 @@ class _Operation(msgspec.Struct):
 
 class _Path(msgspec.Struct):
     get: _Operation = msgspec.field(default_factory=_Operation)
+    patch: _Operation | None = None
 
 
 class _Components(msgspec.Struct):
@@ -119,6 +122,9 @@ def read_capabilities(transport: Transport) -> Capabilities:
         cursors="cursor" in found if (found := document.filters(_INSTANCES_LIST)) else numbers >= (3, 2, 2),
         run_id_prefix=(
             "run_id_prefix_pattern" in found if (found := document.filters(_RUNS_LIST)) else numbers >= (3, 2, 2)
+        ),
+        bulk_marks=(
+            listed.patch is not None if (listed := document.paths.get(_INSTANCES_LIST)) else numbers >= (3, 1, 0)
         ),
         bulk_reads=has_plugin(transport),
     )

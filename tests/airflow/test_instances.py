@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from panel.airflow import Conflict, Forbidden, Invalid, NotFound
+from tests.fakes.airflow import FakeAirflow, Task
 
 
 def test_bulk_rows(airflow, etl):
@@ -131,11 +132,34 @@ def test_marking_and_noting(airflow, etl):
         airflow.instances.set_note("etl", "r1", "work", 99, "x")
 
 
-@pytest.mark.parametrize("call", ["clear", "set_state", "set_note", "trigger"])
+@pytest.mark.parametrize(("version", "requests"), [("3.0.6", 3), ("3.1.7", 1), ("3.3.2", 1)])
+def test_marking_many_takes_one_request_where_the_server_has_it(client, version, requests):
+    fake = FakeAirflow(version)
+    fake.add_dag("etl", tasks=[Task("work", is_mapped=True, expands=5)])
+    fake.add_run("etl", "r1")
+    airflow = client(fake)
+    airflow.instances.mark("etl", "r1", "work", [1, 2, 99], "skipped", note="not needed")
+    assert fake.states("etl", "r1", "work") == {0: None, 1: "skipped", 2: "skipped", 3: None, 4: None}
+    assert fake.instance("etl", "r1", "work", 1).note == "not needed"
+    assert len(fake.calls("PATCH")) == requests
+
+
+@pytest.mark.parametrize("version", ["3.0.6", "3.3.2"])
+def test_what_was_not_marked_is_said(client, version):
+    fake = FakeAirflow(version)
+    fake.add_dag("etl", tasks=[Task("work", is_mapped=True, expands=3)])
+    fake.add_run("etl", "r1")
+    fake.finish("etl", "r1", "work", 1)
+    said = client(fake).instances.mark("etl", "r1", "work", [1], "success")
+    assert said == ["Task id work is already in success state"]
+
+
+@pytest.mark.parametrize("call", ["clear", "mark", "set_state", "set_note", "trigger"])
 def test_a_viewer_changes_nothing(client, etl, call):
     viewer = client(etl, user="viewer")
     calls = {
         "clear": lambda: viewer.instances.clear("etl", "r1", [("work", 1)], dry_run=True),
+        "mark": lambda: viewer.instances.mark("etl", "r1", "work", [1, 2], "success"),
         "set_state": lambda: viewer.instances.set_state("etl", "r1", "work", 1, "success"),
         "set_note": lambda: viewer.instances.set_note("etl", "r1", "work", 1, "x"),
         "trigger": lambda: viewer.runs.trigger("etl", run_id="r2", conf={"z_first": "x"}),

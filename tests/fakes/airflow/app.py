@@ -27,6 +27,7 @@ from tests.fakes.airflow import (
     clearing,
     dags_api,
     instances_api,
+    marking,
     plugin_api,
     results_api,
     run_marks_api,
@@ -82,7 +83,17 @@ class FakeAirflow(Stage):
         self.forget_requests()
         self._routes = Routes()
         self._routes.add("POST", "/auth/token", self.auth.login, "nothing")
-        for room in (dags_api, runs_api, results_api, instances_api, plugin_api, clearing, audit_api, run_marks_api):
+        for room in (
+            dags_api,
+            runs_api,
+            results_api,
+            instances_api,
+            plugin_api,
+            clearing,
+            marking,
+            audit_api,
+            run_marks_api,
+        ):
             room.add_routes(self._routes, self)
 
     def __repr__(self) -> str:

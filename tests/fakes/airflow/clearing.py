@@ -129,7 +129,19 @@ class Clearing:
                 row.dag_version = None
             if body.get("note") is not None:
                 row.note = body["note"]
-        if rows and body.get("reset_dag_runs", True) and run.state in ("success", "failed"):
+        if rows and body.get("reset_dag_runs", True):
+            self._reset(run)
+
+    def clear_rows(self, dag: Dag, run: Run, rows: list[Instance], user: str) -> None:
+        """Clear these, and restart a finished run for them."""
+        for row in rows:
+            self.world.effects.add("clear", row.place, row.state, user)
+            self._clear_one(dag, row)
+        if rows:
+            self._reset(run)
+
+    def _reset(self, run: Run) -> None:
+        if run.state in ("success", "failed"):
             now = self.world.clock.now()
             run.state, run.queued_at, run.updated_at = "queued", now, now
             run.start_date = run.end_date = None

@@ -1,11 +1,10 @@
-"""Routes about task instances: lists, one, tries, and PATCH."""
+"""Routes that read task instances: lists, one, tries."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from tests.fakes.airflow import lists, shown
-from tests.fakes.airflow.scheduler import Scheduler
 from tests.fakes.airflow.state import Instance
 from tests.fakes.airflow.wire import Answer, Request, Routes, invalid, refuse, strict
 
@@ -24,10 +23,6 @@ BULK = {
     "dag_ids": "list?", "dag_run_ids": "list?", "task_ids": "list?", "state": "list?", "pool": "list?",
     "queue": "list?", "executor": "list?", "page_offset": "int", "page_limit": "int", "order_by": "str?",
 }  # fmt: skip
-PATCH = {
-    "new_state": "str?", "note": "str?", "include_upstream": "bool", "include_downstream": "bool",
-    "include_future": "bool", "include_past": "bool",
-}  # fmt: skip
 ROOT = "/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances"
 
 
@@ -40,8 +35,6 @@ def add_routes(routes: Routes, fake: FakeAirflow) -> None:
     routes.add("GET", ROOT + "/{task_id}/{index}/tries", api.tries)
     routes.add("GET", ROOT + "/{task_id}", api.get)
     routes.add("GET", ROOT + "/{task_id}/{index}", api.get_mapped)
-    routes.add("PATCH", ROOT + "/{task_id}", api.patch, "patch")
-    routes.add("PATCH", ROOT + "/{task_id}/{index}", api.patch, "patch")
 
 
 class InstancesApi:
@@ -97,7 +90,7 @@ class InstancesApi:
         return Answer(200, shown.instance_row(self.world, rows[-1]))
 
     def get_mapped(self, request: Request, dag_id: str, run_id: str, task_id: str, index: str) -> Answer:
-        row = self.world.find(dag_id, run_id, task_id, _index(index))
+        row = self.world.find(dag_id, run_id, task_id, path_index(index))
         if row is None:
             raise refuse(
                 404,
@@ -112,27 +105,6 @@ class InstancesApi:
         if row.state != "up_for_retry":  # that try is in the history already
             rows.append(shown.try_row(shown.instance_row(self.world, row)))
         return Answer(200, {"task_instances": [shown.try_row(one) for one in rows], "total_entries": len(rows)})
-
-    def patch(self, request: Request, dag_id: str, run_id: str, task_id: str, index: str = "-1") -> Answer:
-        body = strict(request.body, PATCH)
-        row = self.world.find(dag_id, run_id, task_id, _index(index))
-        if "new_state" in body and body["new_state"] not in ("success", "failed", "skipped"):
-            message = f"Value error, '{body['new_state']}' is not one of ['success', 'failed', 'skipped']"
-            raise invalid("value_error", ["body", "new_state"], message, body["new_state"])
-        if len(body.get("note") or "") > 1000:
-            raise invalid(
-                "string_too_long", ["body", "note"], "String should have at most 1000 characters", body["note"]
-            )
-        if row is None:
-            raise refuse(404, [_not_found(dag_id, run_id, task_id, index)])
-        if "note" in body:
-            row.note = body["note"]
-        if "new_state" in body and row.state != body["new_state"]:
-            now = self.world.clock.now()
-            row.start_date = row.start_date or now
-            row.end_date = row.end_date if row.state in ("success", "failed", "skipped") else now
-            Scheduler(self.world).mark(row, body["new_state"], request.user)
-        return self._answer([row], 1)
 
     def _listed(self, request: Request, rows: list[Instance], *, cursors: bool = True) -> Answer:
         rows = self._filtered(request, rows)
@@ -169,9 +141,9 @@ class InstancesApi:
         return Answer(200, answer | lists.NO_CURSORS)
 
     def _row(self, dag_id: str, run_id: str, task_id: str, index: str) -> Instance:
-        row = self.world.find(dag_id, run_id, task_id, _index(index))
+        row = self.world.find(dag_id, run_id, task_id, path_index(index))
         if row is None:
-            raise refuse(404, _not_found(dag_id, run_id, task_id, index))
+            raise refuse(404, not_found(dag_id, run_id, task_id, index))
         return row
 
 
@@ -185,7 +157,7 @@ def _chosen(body: dict[str, Any], name: str, value: str) -> bool:
     return not body.get(name) or value in body[name]
 
 
-def _index(text: str) -> int:
+def path_index(text: str) -> int:
     try:
         return int(text)
     except ValueError:
@@ -193,7 +165,7 @@ def _index(text: str) -> int:
         raise Answer(404, {"error": "API route not found"}) from None
 
 
-def _not_found(dag_id: str, run_id: str, task_id: str, index: str) -> str:
+def not_found(dag_id: str, run_id: str, task_id: str, index: str) -> str:
     return (
         f"The Task Instance with dag_id: `{dag_id}`, run_id: `{run_id}`, task_id: `{task_id}` "
         f"and map_index: `{index}` was not found"
