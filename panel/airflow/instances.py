@@ -191,26 +191,37 @@ class InstancesNamespace:
         return self._transport.write("POST", address, _Cleared, body, patience=patience).rows
 
     def mark(
-        self, dag_id: str, run_id: str, task_id: str, indices: Sequence[int], state: str, note: str = ""
+        self,
+        dag_id: str,
+        run_id: str,
+        task_id: str,
+        indices: Sequence[int],
+        state: str,
+        note: str = "",
+        *,
+        patience: Patience | None = None,
     ) -> list[str]:
         """Mark these indices of one task, as ``set_state`` does; what Airflow says about those it did not mark.
 
         One request where the server has it, else one an index. Airflow stops at the first that it cannot mark and keeps
         those before it, in no order that can be relied on, and names what it did only from 3.2.0 on: read the instances
-        afterwards. What is not there is passed over. -1 stands for a task that is not mapped.
+        afterwards. What is not there is passed over. -1 stands for a task that is not mapped. ``patience`` holds for
+        each request.
         """
         if not self._capabilities().bulk_marks:
-            return [said for index in indices if (said := self._mark_one(dag_id, run_id, task_id, index, state, note))]
+            addresses = [_address(dag_id, run_id, task_id, index) for index in indices]
+            return [said for address in addresses if (said := self._mark_one(address, state, note, patience))]
         more = {"note": note} if note else {}
         entities = [{"task_id": task_id, "map_index": index, "new_state": state, **more} for index in indices]
         action = {"action": "update", "entities": entities, "action_on_non_existence": "skip"}
         address = path(API, "dags", dag_id, "dagRuns", run_id, "taskInstances")
-        answer = self._transport.write("PATCH", address, _Bulk, {"actions": [action]})
+        answer = self._transport.write("PATCH", address, _Bulk, {"actions": [action]}, patience=patience)
         return [one.error for one in answer.update.errors] if answer.update else []
 
-    def _mark_one(self, dag_id: str, run_id: str, task_id: str, index: int, state: str, note: str) -> str:
+    def _mark_one(self, address: str, state: str, note: str, patience: Patience | None) -> str:
+        body = {"new_state": state} | ({"note": note} if note else {})
         try:
-            self.set_state(dag_id, run_id, task_id, index, state, note)
+            self._transport.write("PATCH", address, msgspec.Raw, body, patience=patience)
         except (errors.Conflict, errors.NotFound) as error:
             return error.detail
         return ""

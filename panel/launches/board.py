@@ -10,9 +10,11 @@ from typing import Final
 from django.utils.functional import cached_property
 
 from panel.domain.outcomes import FAILURES, Outcome
+from panel.domain.selection import Selection
 from panel.launches.models import Launch
 from panel.launches.states import LIVE
 from panel.mirror import selectors as mirror
+from panel.mirror.filters import query_of
 from panel.mirror.models import Dag, DagRun, Instance, MappedTask
 
 MOST_ROWS: Final = 100
@@ -32,6 +34,14 @@ class TaskBoard:
         if self.mapped_task.total > MOST_ROWS:
             instances = instances.filter(outcome__in=[*FAILURES, Outcome.RUNNING, Outcome.RETRYING])
         return list(instances[:MOST_ROWS])
+
+    @property
+    def failing(self) -> int:
+        return self.mapped_task.failing
+
+    @property
+    def failures_query(self) -> str:
+        return query_of(Selection(outcomes=FAILURES))
 
     @property
     def is_shortened(self) -> bool:

@@ -19,6 +19,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from panel.access.actions import Action
 from panel.access.decorators import requires
 from panel.airflow import AirflowError, NotFound, TimedOut, Unreachable
+from panel.domain.outcomes import FAILURES
 from panel.keyset import keyset_page
 from panel.launches import selectors
 from panel.launches.board import Board, board_of
@@ -144,6 +145,7 @@ def _board_context(board: Board) -> dict[str, object]:
         "board": board,
         "launch": launch,
         "server": launch.server,
+        "failures": FAILURES,
         "again_url": f"{again}?{urlencode({'from': launch.pk})}" if launch.server else "",
     }
 

@@ -12,13 +12,20 @@ from panel.domain import states
 from panel.mirror import boards, selectors, services
 from panel.mirror.airflow_links import dag_url, run_url
 from panel.mirror.live_pages import live_page, mirrored
+from panel.mirror.task_page import failures_query
 
 
 @requires(Action.VIEW)
 @require_GET
 def home(request: HttpRequest) -> HttpResponse:
     board = boards.home_board()
-    return live_page(request, "mirror/home.html", {"board": board}, version=board.version, synced_at=board.synced_at)
+    return live_page(
+        request,
+        "mirror/home.html",
+        {"board": board, "failures_query": failures_query()},
+        version=board.version,
+        synced_at=board.synced_at,
+    )
 
 
 @requires(Action.VIEW)
@@ -72,6 +79,7 @@ def run_detail(request: HttpRequest, slug: str, dag_id: str, run_id: str) -> Htt
         "lines": lines,
         "keys": ",".join(str(line.task.pk) for line in lines),
         "seconds": boards.seconds_of(run),
+        "failures_query": failures_query(),
         "live": run.state not in states.FINISHED_RUN or run.reconciled_at is None,
         "airflow_url": run_url(run),
     }

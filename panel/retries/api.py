@@ -27,6 +27,7 @@ from panel.retries.serializers import (
     AskSerializer,
     ItemSerializer,
     JobSerializer,
+    OneJobSerializer,
     PreviewSerializer,
     ReportSerializer,
     RetrySerializer,
@@ -118,9 +119,9 @@ class JobDetail(StrictQuery):
 
     actions = {"GET": Action.VIEW}
 
-    @extend_schema(responses=JobSerializer)
+    @extend_schema(responses=OneJobSerializer)
     def get(self, request: Request, job_id: UUID) -> Response:
-        return Response(JobSerializer(_job(job_id), context={"request": request}).data)
+        return Response(OneJobSerializer(_job(job_id), context={"request": request}).data)
 
 
 @extend_schema(parameters=[OpenApiParameter("state", str, many=True, enum=ItemState.values)])

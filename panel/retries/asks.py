@@ -54,15 +54,23 @@ class Ask:
 
     def check(self) -> None:
         """Raises Unprocessable for what makes no sense before anything is read."""
-        if self.action is not Action.RETRY:
-            problem = _("Marking instances is not offered yet. Retry them, or mark them in Airflow.")
-            raise Unprocessable(problem, {"action": [problem]}, code="not_offered")
+        if self.action.marks_as and not self.include_downstream:
+            raise _wrong(
+                "include_downstream",
+                _("Airflow itself clears what failed below a marked instance; that cannot be left out."),
+            )
         if not self.mapped_task_ids:
             raise _wrong("mapped_task", _("Name the mapped task."))
         if len(self.mapped_task_ids) > MOST_MAPPED_TASKS:
             raise _wrong("mapped_tasks", _("At most %(most)s mapped tasks at once.") % {"most": MOST_MAPPED_TASKS})
         if not self.selection:
             raise _wrong("selection", _("Choose something: an empty selection would mean every index."))
+
+
+def check_fits(ask: Ask, policy: Policy) -> None:
+    """Raises Unprocessable when there is nothing to be careful about: what is marked does not run."""
+    if ask.action.marks_as and policy.canary is not None:
+        raise _wrong("canary", _("Marking tries nothing out: it sets the state and no more."))
 
 
 def checked_reason(reason: str) -> str:

@@ -140,8 +140,25 @@ _WHEN_TICKED: Final = {
 }
 
 
-def why_not(outcome: Outcome, *, include_settled: bool) -> str:
-    """Why an instance with this outcome is left out; "" when it is not."""
+_STATES: Final = {
+    Outcome.SUCCESS: "success",
+    Outcome.SOFT_FAILURE: "success",
+    Outcome.UNKNOWN_RESULT: "success",
+    Outcome.HARD_FAILURE: "failed",
+    Outcome.SKIPPED: "skipped",
+}
+
+
+def why_not(outcome: Outcome, *, include_settled: bool, marks_as: str = "") -> str:
+    """Why an instance with this outcome is left out; "" when it is not.
+
+    Only what has ended is marked. Airflow has no guard against marking what runs: its process goes on until the next
+    heartbeat, and what waits may start between our look and the mark.
+    """
+    if marks_as and _STATES.get(outcome) == marks_as:
+        if outcome is Outcome.SOFT_FAILURE:
+            return _("Airflow has it as success already; only its result says that it failed")
+        return _("is %(state)s already") % {"state": marks_as}
     if outcome in FAILURES or (include_settled and outcome in _WHEN_TICKED):
         return ""
     return (_NEVER.get(outcome) or _WHEN_TICKED[outcome])()

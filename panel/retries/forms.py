@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from panel.retries.asks import LONGEST_KEY
 from panel.retries.models import LARGEST_CHUNK, LONGEST_REASON, USUAL_CHUNK
 from panel.retries.policies import MOST_CHUNKS_PER_MINUTE, Policy
+from panel.retries.states import Action
 from panel.retries.tokens import LONGEST_TOKEN
 
 FIELD_OF_SERVICE: Final = {"canary_max_failure_rate": "canary_percent"}
@@ -73,11 +74,29 @@ class RetryForm(forms.Form):
                 self.add_error(field, problems)
 
 
-def blank_form(given: Mapping[str, Any], plan_token: str) -> RetryForm:
+class MarkForm(RetryForm):
+    """Of marking, which has nothing to be careful about but itself: ``confirm`` is ticked beside the indices."""
+
+    confirm = forms.BooleanField(
+        label=_("Yes, set the state of these indices"),
+        error_messages={"required": _("Tick this to say that these are the indices you mean.")},
+    )
+    field_order = ("reason", "confirm")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["include_settled"].label = _("Also mark what succeeded or was skipped")
+
+
+def form_class(action: Action) -> type[RetryForm]:
+    return MarkForm if action.marks_as else RetryForm
+
+
+def blank_form(given: Mapping[str, Any], plan_token: str, action: Action = Action.RETRY) -> RetryForm:
     """The form before it is sent: what was typed already stays while options change the preview."""
     names = [name for name in RetryForm.base_fields if name not in {"plan_token", "idempotency_key"}]
     initial = {name: given[name] for name in names if given.get(name)}
-    return RetryForm(initial=initial | {"plan_token": plan_token, "idempotency_key": str(uuid4())})
+    return form_class(action)(initial=initial | {"plan_token": plan_token, "idempotency_key": str(uuid4())})
 
 
 def _plain(data: Any) -> dict[str, Any]:

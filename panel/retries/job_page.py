@@ -37,18 +37,20 @@ class Row:
 def context_of(job: RetryJob, user: User) -> dict[str, Any]:
     """Everything about one job but its items."""
     counts = selectors.counts(job)
-    targets = list(selectors.targets(job))
+    by_target = selectors.targets_with_counts(job)
+    targets = [target for target, _counts in by_target]
     downstream = {task_id for target in targets for task_id in _below(target)}
     return {
         "job": job,
         "server": job.server,
         "counts": counts,
         "tiles": [(state.value, counts[state]) for state in ItemState],
-        "bar": _in_order(counts),
+        "bar": _in_order(counts, job),
         "progress": _progress(job, counts),
         "outlook": outlook_of(job, counts),
         "run_notes": selectors.what_happened(job),
         "targets": targets,
+        "by_run": [(target, sum(of.values()), _in_order(of, job)) for target, of in by_target],
         "downstream": sorted(downstream),
         "downstream_at": selectors.restarted_downstream(job),
         "left_out": with_jobs(job.left_out, [group["why"] for group in job.left_out]),
@@ -97,10 +99,11 @@ def _below(target: RetryTarget) -> list[str]:
     return [*target.run.downstream, *target.run.followers.get(target.task_id, [])]
 
 
-def _in_order(counts: dict[str, int]) -> dict[str, int]:
+def _in_order(counts: dict[str, int], job: RetryJob) -> dict[str, int]:
     """As a progress bar reads: what is over first, what is to come last."""
     order = [
         ItemState.RECOVERED, ItemState.FAILED_AGAIN, ItemState.LOST, ItemState.REFUSED, ItemState.SKIPPED,
         ItemState.CANCELLED, ItemState.SENT, ItemState.SENDING, ItemState.PENDING,
     ]  # fmt: skip
-    return {state.value: counts[state] for state in order}
+    shown = {ItemState.RECOVERED: "marked"} if job.marks_as else {}
+    return {shown.get(state, state.value): counts[state] for state in order}

@@ -93,11 +93,17 @@ class RetryJob(models.Model):
     def short_id(self) -> str:
         return self.id.hex[:8]
 
+    @property
+    def marks_as(self) -> str:
+        """Airflow's state that it marks its instances as; "" for a retry."""
+        return Action(self.action).marks_as
+
 
 class RetryRun(models.Model):
     """One Dag run of a job.
 
-    ``downstream`` are the ids of the tasks that run again once after all chunks; ``followers`` the tasks of a mapped
+    ``downstream`` are the ids of the tasks that run again once after all chunks (of a job that marks: those that
+    Airflow clears by itself); ``followers`` the tasks of a mapped
     group that run again with each index (``{task_id: [task ids]}``). ``hanging``: instances were cleared without
     restarting the run, and wait in Airflow until it is. ``closed_at``: nothing is left to send. ``hindrance``: why
     nothing ends at present; ``happened``: what somebody did to the run in Airflow while the job watched it.

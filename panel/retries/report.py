@@ -63,25 +63,32 @@ def report_of(job: RetryJob) -> Report:
         reasons=selectors.reasons(job),
         left_out=job.left_out,
         happened=[run.happened for run in selectors.what_happened(job) if run.happened],
-        sentence=_sentence(retried, counts, failures),
+        sentence=_sentence(job, retried, counts, failures),
     )
 
 
 def closing_sentence(job: RetryJob) -> str:
     """``69 retried, 66 recovered, 3 failed again (KeyError, same as before).``"""
-    return _sentence(_retried(job), selectors.counts(job), selectors.failures_again(job))
+    return _sentence(job, _retried(job), selectors.counts(job), selectors.failures_again(job))
 
 
 def _retried(job: RetryJob) -> int:
     return RetryItem.objects.filter(job=job).exclude(sent_at=None).count()
 
 
-def _sentence(retried: int, counts: Mapping[str, int], failures: Sequence[FailureAgain]) -> str:
+def _sentence(job: RetryJob, retried: int, counts: Mapping[str, int], failures: Sequence[FailureAgain]) -> str:
+    if job.marks_as:  # nothing of it ran: there is nothing to have recovered
+        return ", ".join([_marked(job, retried), *_endings(counts, failures)[1:]]) + "."
     parts = [
         ngettext("%(count)s retried", "%(count)s retried", retried) % {"count": grouped_words(retried)},
         *_endings(counts, failures),
     ]
     return ", ".join(parts) + "."
+
+
+def _marked(job: RetryJob, count: int) -> str:
+    words = ngettext("%(count)s marked as %(state)s", "%(count)s marked as %(state)s", count)
+    return words % {"count": grouped_words(count), "state": job.marks_as}
 
 
 def _endings(counts: Mapping[str, int], failures: Sequence[FailureAgain]) -> list[str]:

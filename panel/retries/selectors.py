@@ -84,6 +84,18 @@ def counts_of(several: Collection[RetryJob]) -> dict[UUID, dict[str, int]]:
     return found
 
 
+def targets_with_counts(of: RetryJob) -> list[tuple[RetryTarget, dict[str, int]]]:
+    """Each task of each run with its items by their current state, every state named."""
+    found: dict[int, dict[str, int]] = {}
+    rows = RetryItem.objects.filter(job=of).values("target_id", "state").annotate(count=Count("pk")).order_by()
+    for row in rows:
+        found.setdefault(row["target_id"], {})[row["state"]] = row["count"]
+    return [
+        (target, {state.value: found.get(target.pk, {}).get(state.value, 0) for state in ItemState})
+        for target in targets(of)
+    ]
+
+
 def items(of: RetryJob) -> QuerySet[RetryItem]:
     """In the order in which they are sent."""
     return RetryItem.objects.filter(job=of).select_related("target__run").order_by("pk")

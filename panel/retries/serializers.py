@@ -276,6 +276,17 @@ class OutlookSerializer(serializers.Serializer[Outlook]):
     needs_person = serializers.BooleanField(help_text="Nothing goes on by itself.")
 
 
+class JobTaskSerializer(serializers.Serializer[Any]):
+    """One task of one run of a job; ``counts`` sum to ``total``."""
+
+    dag_id = serializers.CharField()
+    run_id = serializers.CharField()
+    task_id = serializers.CharField()
+    as_upstream = serializers.BooleanField(help_text="Not chosen, but retried for the chosen indices below it.")
+    total = serializers.IntegerField()
+    counts = ItemCountsSerializer()
+
+
 class JobSerializer(serializers.ModelSerializer[RetryJob]):
     """A retry job. Give ``counts`` (by job id) in the context for lists, so that one query serves them all."""
 
@@ -314,6 +325,30 @@ class JobSerializer(serializers.ModelSerializer[RetryJob]):
 
     def get_summary(self, job: RetryJob) -> str:
         return closing_sentence(job) if job.finished_at is not None else ""
+
+
+class OneJobSerializer(JobSerializer):
+    """A retry job with each task of each run of it."""
+
+    tasks = serializers.SerializerMethodField()
+
+    class Meta(JobSerializer.Meta):
+        fields = [*JobSerializer.Meta.fields, "tasks"]
+        read_only_fields = fields
+
+    @extend_schema_field(JobTaskSerializer(many=True))
+    def get_tasks(self, job: RetryJob) -> list[dict[str, Any]]:
+        return [
+            {
+                "dag_id": target.run.dag_id,
+                "run_id": target.run.run_id,
+                "task_id": target.task_id,
+                "as_upstream": target.as_upstream,
+                "total": sum(counts.values()),
+                "counts": counts,
+            }
+            for target, counts in selectors.targets_with_counts(job)
+        ]
 
 
 class ItemSerializer(serializers.ModelSerializer[RetryItem]):

@@ -22,11 +22,11 @@ from panel.mirror.models import MappedTask
 from panel.mirror.services import sync_mapped_task
 from panel.problems import Conflicting, Problem, Unprocessable
 from panel.retries import selectors
-from panel.retries.asks import LONGEST_KEY, Ask, body_hash, checked_reason
+from panel.retries.asks import LONGEST_KEY, Ask, body_hash, check_fits, checked_reason
 from panel.retries.bounds import bounds_exceeded, check_bounds
 from panel.retries.choice import Plan
 from panel.retries.clock import database_now
-from panel.retries.estimates import Load, estimate_load, estimate_seconds
+from panel.retries.estimates import Load, estimate_load, estimate_seconds, seconds_to_mark
 from panel.retries.models import RetryItem, RetryJob
 from panel.retries.planning import confirmed_plan, make_plan
 from panel.retries.policies import Policy
@@ -59,13 +59,16 @@ def preview_retry(*, user: User, ask: Ask, policy: Policy | None = None) -> Prev
     ask.check()
     mapped_tasks = _fresh_mapped_tasks(ask)
     plan = make_plan(mapped_tasks, ask)
-    _warn(plan)
+    if not ask.action.marks_as:
+        _warn(plan)
     plan.warnings[:0] = bounds_exceeded(user, plan, mapped_tasks[0].run.dag.server)
     return Preview(
         plan=plan,
         mapped_tasks=mapped_tasks,
         plan_token=plan_token(plan, about=_about(user, ask)),
-        estimate_seconds=estimate_seconds(plan, mapped_tasks, policy or Policy()),
+        estimate_seconds=(
+            seconds_to_mark(plan) if ask.action.marks_as else estimate_seconds(plan, mapped_tasks, policy or Policy())
+        ),
         load=estimate_load(plan, mapped_tasks, policy or Policy()),
     )
 
@@ -82,6 +85,7 @@ def request_retry(
     """
     ask.check()
     policy.check()
+    check_fits(ask, policy)
     reason = checked_reason(reason)
     key = _checked_key(idempotency_key)
     digest = body_hash(ask, policy, reason)
@@ -91,7 +95,7 @@ def request_retry(
     for attempt in range(RACES):
         plan, server = _plan_now(ask, shown, again=attempt > 0)
         if not plan.count:
-            raise _nothing(plan)
+            raise _nothing(plan, ask)
         check_bounds(user, plan, server)
         try:
             with transaction.atomic():
@@ -204,14 +208,14 @@ def _about(user: User, ask: Ask) -> str:
     return "/".join([str(user.pk), ask.action, *(str(int(option)) for option in options)])
 
 
-def _nothing(plan: Plan) -> Unprocessable:
-    problem = _("There is nothing to retry.")
+def _nothing(plan: Plan, ask: Ask) -> Unprocessable:
+    problem = _("There is nothing to mark.") if ask.action.marks_as else _("There is nothing to retry.")
     if plan.left_out:
         why = "; ".join(
             f"{group.count} {group.why}" + (f" ({group.indices})" if group.indices else "")
             for group in plan.left_out[:5]
         )
-        problem = _("There is nothing to retry. Left out: %(why)s.") % {"why": why[:1_000]}
+        problem = _("%(problem)s Left out: %(why)s.") % {"problem": problem, "why": why[:1_000]}
     return Unprocessable(problem, {"selection": [problem]}, code="nothing_to_retry")
 
 

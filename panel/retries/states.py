@@ -16,6 +16,11 @@ class Action(TextChoices):
     MARK_FAILED = "mark_failed", _("Mark as failed")
     MARK_SKIPPED = "mark_skipped", _("Mark as skipped")
 
+    @property
+    def marks_as(self) -> str:
+        """Airflow's state that it sets; "" for a retry."""
+        return "" if self is Action.RETRY else self.value.removeprefix("mark_")
+
 
 class JobState(TextChoices):
     PLANNED = "planned", _("planned")

@@ -58,7 +58,7 @@ def store_job(
             followers=choice.followers,
         )
         targets = {task.task_id: _target(run, task) for task in choice.tasks}
-        items = [_item(job, targets[task.task_id], candidate) for task, candidate in _in_order(choice)]
+        items = [_item(job, targets[task.task_id], candidate) for task, candidate in _in_order(choice, ask)]
         for item in items[:careful]:
             item.canary = True
         careful = max(0, careful - len(items))
@@ -76,9 +76,15 @@ def _target(run: RetryRun, task: TaskChoice) -> RetryTarget:
     )
 
 
-def _in_order(choice: RunChoice) -> Iterator[tuple[TaskChoice, Candidate]]:
-    """The order of sending: by index, and an upstream task before what is below it."""
+def _in_order(choice: RunChoice, ask: Ask) -> Iterator[tuple[TaskChoice, Candidate]]:
+    """The order of sending: by index, and an upstream task before what is below it.
+
+    Marks go task by task, from below upwards: marking a task makes Airflow clear what failed below it.
+    """
     pairs = [(task, candidate) for task in choice.tasks for candidate in task.chosen]
+    if ask.action.marks_as:
+        yield from sorted(pairs, key=lambda pair: (-pair[0].position, pair[0].task_id, pair[1].map_index))
+        return
     yield from sorted(pairs, key=lambda pair: (pair[1].map_index, pair[0].position, pair[0].task_id))
 
 

@@ -21,15 +21,19 @@ from panel.domain.selection import Selection
 from panel.keyset import keyset_page
 from panel.mirror import selectors as mirror
 from panel.mirror.filters import selection_from
+from panel.mirror.live_pages import mirrored
 from panel.mirror.models import MappedTask
 from panel.problems import BadRequest, Conflicting, Problem, Unprocessable
 from panel.retries import job_page, meanings, selectors
-from panel.retries.asks import Ask
+from panel.retries.asks import MOST_MAPPED_TASKS, Ask
 from panel.retries.choice import by_outcome, chosen_errors
-from panel.retries.forms import RetryForm, blank_form
+from panel.retries.forms import MarkForm, RetryForm, blank_form, form_class
 from panel.retries.mailing import can_mail, order_report
 from panel.retries.models import RetryJob
+from panel.retries.places import Place
+from panel.retries.recent_failures import RecentForm, recent_failures
 from panel.retries.services import Preview, cancel_job, pause_job, preview_retry, request_retry, resume_job
+from panel.retries.states import Action as JobAction
 from panel.retries.states import ItemState, JobState
 
 PANEL: Final = "retries/retry_panel.html"
@@ -42,25 +46,63 @@ ITEMS_A_PAGE: Final = 100
 @requires(Action.RETRY)
 @require_http_methods(["GET", "POST"])
 def retry_panel(request: HttpRequest, mapped_task_id: UUID) -> HttpResponseBase:
-    """What would be retried and what comes of it; the selection stands in the query string, as in the list."""
+    """What would be retried (or marked: ``action``) and what comes of it; the selection stands in the query string,
+    as in the list.
+    """
+    return _panel_of(request, [mapped_task_id])
+
+
+@requires(Action.RETRY)
+@require_http_methods(["GET", "POST"])
+def retry_several(request: HttpRequest) -> HttpResponseBase:
+    """The same panel for several mapped tasks of a server: ``mapped_task``, repeated."""
+    ids = list(dict.fromkeys(_uuid(text) for text in request.GET.getlist("mapped_task")))
+    if not ids:
+        raise BadRequest(_("Tick at least one run."))
+    return _panel_of(request, ids)
+
+
+@requires(Action.RETRY)
+@require_GET
+@mirrored
+def dag_retry(request: HttpRequest, slug: str, dag_id: str) -> HttpResponse:
+    """The failures of this Dag's recent runs, to be ticked and retried in one job."""
+    dag = mirror.dag(slug, dag_id)
+    form = RecentForm.of(request.GET, dag)
+    lines, more = recent_failures(dag, form)
+    context = {
+        "dag": dag,
+        "server": dag.server,
+        "form": form,
+        "lines": lines,
+        "more": more,
+        "outcomes": form.cleaned_data["outcome"],
+        "count": sum(line.count for line in lines),
+        "runs": len({line.task.run_id for line in lines}),
+        "most": MOST_MAPPED_TASKS,
+    }
+    return render(request, "retries/dag_retry.html", context)
+
+
+def _panel_of(request: HttpRequest, mapped_task_ids: list[UUID]) -> HttpResponseBase:
     try:
-        mapped_task = mirror.mapped_task_by_id(mapped_task_id)
+        place = Place([mirror.mapped_task_by_id(mapped_task_id) for mapped_task_id in mapped_task_ids])
         if request.method == "POST":
-            return _posted(request, mapped_task)
-        ask = _ask(request, mapped_task, request.GET)
+            return _posted(request, place)
+        ask = _ask(request, place, request.GET)
         preview = preview_retry(user=cast(User, request.user), ask=ask)
     except MappedTask.DoesNotExist as error:
         raise Http404(_("Airflow no longer has this task, or Mapboard does not know it.")) from error
     except AirflowError as error:
-        return _panel_unavailable(request, mapped_task, error)
-    form = blank_form(request.GET.dict(), preview.plan_token)
-    return _panel(request, mapped_task, preview, form)
+        return _panel_unavailable(request, place, error)
+    form = blank_form(request.GET.dict(), preview.plan_token, ask.action)
+    return _panel(request, place, preview, form)
 
 
-def _posted(request: HttpRequest, mapped_task: MappedTask) -> HttpResponseBase:
+def _posted(request: HttpRequest, place: Place) -> HttpResponseBase:
     user = cast(User, request.user)
-    ask = _ask(request, mapped_task, request.POST)
-    form = RetryForm(request.POST)
+    ask = _ask(request, place, request.POST)
+    form = form_class(ask.action)(request.POST)
     problem: Problem | None = None
     if form.is_valid():
         try:
@@ -82,29 +124,39 @@ def _posted(request: HttpRequest, mapped_task: MappedTask) -> HttpResponseBase:
     preview = preview_retry(user=user, ask=ask)
     form.renew(preview.plan_token)
     status = problem.http_status if isinstance(problem, Conflicting) else HTTPStatus.UNPROCESSABLE_ENTITY
-    return _panel(request, mapped_task, preview, form, problem=problem, status=status)
+    return _panel(request, place, preview, form, problem=problem, status=status)
 
 
-def _ask(request: HttpRequest, mapped_task: MappedTask, options: Any) -> Ask:
+def _ask(request: HttpRequest, place: Place, options: Any) -> Ask:
     return Ask(
-        mapped_task_ids=(mapped_task.pk,),
-        selection=_selection(request, mapped_task),
+        mapped_task_ids=tuple(mapped_task.pk for mapped_task in place.mapped_tasks),
+        selection=_selection(request, place),
+        action=_action(request),
         include_downstream=not options.get("without_downstream"),
         include_settled=bool(options.get("include_settled")),
         run_on_latest_version=bool(options.get("run_on_latest_version")),
     )
 
 
-def _selection(request: HttpRequest, mapped_task: MappedTask) -> Selection:
+def _selection(request: HttpRequest, place: Place) -> Selection:
     """Of the query string; ``?again=<job>`` are the indices that failed again in that job, too many for an address."""
     if job_id := request.GET.get("again"):
-        return Selection(indices=selectors.indices_failed_again(_uuid(job_id), mapped_task.pk))
+        return Selection(indices=selectors.indices_failed_again(_uuid(job_id), place.task.pk))
     return selection_from(request.GET)
+
+
+def _action(request: HttpRequest) -> JobAction:
+    try:
+        return JobAction(request.GET.get("action", JobAction.RETRY))
+    except ValueError as error:
+        known = ", ".join(JobAction.values)
+        problem = _("One of %(known)s.") % {"known": known}
+        raise BadRequest(_("There is no such action."), {"action": [problem]}) from error
 
 
 def _panel(
     request: HttpRequest,
-    mapped_task: MappedTask,
+    place: Place,
     preview: Preview,
     form: RetryForm,
     *,
@@ -112,7 +164,7 @@ def _panel(
     status: int = HTTPStatus.OK,
 ) -> HttpResponse:
     plan = preview.plan
-    context = _panel_context(request, mapped_task) | {
+    context = _panel_context(request, place) | {
         "preview": preview,
         "form": form,
         "problem": problem,
@@ -128,20 +180,27 @@ def _panel(
     return render(request, PANEL + _part(request, "retry-panel"), context, status=status)
 
 
-def _panel_unavailable(request: HttpRequest, mapped_task: MappedTask, error: AirflowError) -> HttpResponse:
+def _panel_unavailable(request: HttpRequest, place: Place, error: AirflowError) -> HttpResponse:
     status = HTTPStatus.NOT_FOUND if isinstance(error, NotFound) else HTTPStatus.SERVICE_UNAVAILABLE
     if request.headers.get("HX-Request"):
         status = HTTPStatus.UNPROCESSABLE_ENTITY  # htmx swaps this one, and the panel says what is wrong
-    context = _panel_context(request, mapped_task) | {"error": error}
+    context = _panel_context(request, place) | {"error": error}
     return render(request, PANEL + _part(request, "retry-panel"), context, status=status)
 
 
-def _panel_context(request: HttpRequest, mapped_task: MappedTask) -> dict[str, Any]:
-    run = mapped_task.run
+def _panel_context(request: HttpRequest, place: Place) -> dict[str, Any]:
     selection = request.GET.copy()
-    for name in RetryForm.base_fields:
+    for name in MarkForm.base_fields:
         selection.pop(name, None)
-    return {"task": mapped_task, "run": run, "dag": run.dag, "server": run.dag.server, "query": selection.urlencode()}
+    return {
+        "place": place,
+        "task": place.task,
+        "run": place.run,
+        "dag": place.dag,
+        "server": place.server,
+        "query": selection.urlencode(),
+        "marks_as": _action(request).marks_as,
+    }
 
 
 @requires(Action.VIEW)

@@ -67,6 +67,7 @@ STATES: Final[dict[str, Look]] = {
     "sending": Look(_("sending"), "running"),
     "sent": Look(_("sent"), "running", "sent"),
     "recovered": Look(_("recovered"), "success"),
+    "marked": Look(_("marked"), "success"),
     "failed_again": Look(_("failed again"), "hard_failure"),
     "refused": Look(_("refused"), "upstream_failed", "refused"),
     "lost": Look(_("lost"), "unknown_result"),

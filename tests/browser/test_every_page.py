@@ -28,6 +28,7 @@ PAGES = {
     "numbers in results": f"{TASK}result-fields/",
     "instance": f"{TASK}3/",
     "retry": None,
+    "retry over several runs": f"{DAG}retry/?hours=720",
     "retry jobs": "/retry-jobs/",
     "launches": "/launches/",
     "audit": "/audit/",

@@ -65,7 +65,7 @@ def set_stage(fake: FakeAirflow) -> None:
             Task("each.second", group="each", group_is_mapped=True, expands=3, downstream=["after"]),
             Task("after", trigger_rule="all_done"),
         ],
-        work=_group,
+        work=lambda row: _group(fake, row),
     )
     fake.add_dag("contract_paused", tags=["contract"], is_paused=True)
     fake.add_dag(
@@ -99,12 +99,16 @@ def _mapped(fake: FakeAirflow, row: Instance) -> Any:
     return None if item % 5 == 4 else {"id": item, "status": "ok"}
 
 
-def _group(row: Instance) -> Any:
+def _group(fake: FakeAirflow, row: Instance) -> Any:
     if row.task_id == "each.first":
         if row.map_index == 1 and row.try_number == 1:
             raise RuntimeError("first crashed")
         return row.map_index
-    return row.map_index * 10 if row.task_id == "each.second" else "after"
+    if row.task_id != "each.second":
+        return "after"
+    if (row.dag_id, row.run_id, "each.first", row.map_index, "return_value") not in fake.world.xcoms:
+        raise TypeError("unsupported operand type(s) for *: 'NoneType' and 'int'")
+    return row.map_index * 10
 
 
 def _slow(row: Instance) -> Any:

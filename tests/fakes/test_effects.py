@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from panel.airflow import Airflow, Password
+from panel.airflow import Airflow, Conflict, Password
 from tests.fakes.airflow import FakeAirflow, Task
 
 WORK = ("etl", "r1", "work")
@@ -62,7 +62,8 @@ def test_a_clear_of_what_waits_anyway_is_told_apart(fake, airflow):
 
 
 def test_marks_are_counted_once_for_each_change(fake, airflow):
-    for _ in range(2):
+    airflow.instances.set_state("etl", "r1", "work", 1, "success")
+    with pytest.raises(Conflict):
         airflow.instances.set_state("etl", "r1", "work", 1, "success")
     assert fake.marks(*WORK) == {1: 1}
     assert fake.clears(*WORK) == {}

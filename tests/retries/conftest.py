@@ -46,7 +46,7 @@ class Killed(BaseException):
 
 
 class Wire(httpx.BaseTransport):
-    """The fake Airflow's wire, on which the next real clear can be lost or can kill the worker."""
+    """The fake Airflow's wire, on which the next real clear or mark can be lost or can kill the worker."""
 
     def __init__(self, fake: FakeAirflow) -> None:
         self._inner = fake.transport()
@@ -54,7 +54,9 @@ class Wire(httpx.BaseTransport):
         self.after_clear: list[Callable[[], None]] = []
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        clears = request.url.path.endswith("/clearTaskInstances") and not json.loads(request.content)["dry_run"]
+        clears = request.method == "PATCH" or (
+            request.url.path.endswith("/clearTaskInstances") and not json.loads(request.content)["dry_run"]
+        )
         if clears and self.before_clear:
             self.before_clear.pop(0)()
         response = self._inner.handle_request(request)

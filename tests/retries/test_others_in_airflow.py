@@ -79,8 +79,9 @@ def test_marked_by_hand_while_it_ran_is_said_too(etl, jobs, maria):
 
 
 def test_a_mark_from_before_the_retry_says_nothing_about_it(etl, jobs, maria):
-    task = etl.stage(2, failed=[0])
+    etl.stage(2)
     maria.mark("etl", "r1", "work", 0, "failed")
+    task = etl.mirrored()
     etl.fake.world.events[-1]["when"] = etl.fake.world.events[-1]["when"].replace(year=2020)
     job = jobs.to_the_end(jobs.request(task))
     assert (jobs.counts(job), jobs.why(job)[0]) == ({"recovered": 1}, "")

@@ -11,7 +11,6 @@ from panel.retries import selectors
 from panel.retries.models import RetryItem, RetryJob
 from panel.retries.policies import Policy
 from panel.retries.services import cancel_job, pause_job, resume_job
-from panel.retries.states import Action
 
 pytestmark = pytest.mark.django_db
 
@@ -206,12 +205,6 @@ def test_a_reason_is_required_and_short(etl, jobs, reason):
     with pytest.raises(Unprocessable) as refusal:
         jobs.request(task, reason=reason)
     assert "reason" in refusal.value.fields
-
-
-def test_marking_is_not_offered_yet(etl, jobs):
-    task = etl.stage(2, failed=[0])
-    with pytest.raises(Unprocessable, match="not offered yet"):
-        jobs.request(task, action=Action.MARK_SUCCESS)
 
 
 def test_an_empty_selection_is_refused(etl, jobs):

@@ -20,6 +20,7 @@ from panel.retries.planning.below import compare
 from panel.retries.planning.choosing import MOST_ITEMS, choose
 from panel.retries.planning.circumstances import check_versions, look_around
 from panel.retries.planning.confirming import confirmed_plan
+from panel.retries.planning.marks import compare_marks
 from panel.servers.client import open_client
 
 __all__ = ["MOST_ITEMS", "confirmed_plan", "make_plan"]
@@ -37,6 +38,9 @@ def make_plan(mapped_tasks: Sequence[MappedTask], ask: Ask) -> Plan:
         with open_client(mapped_tasks[0].run.dag.server) as airflow:
             check_versions(airflow, ask)
             for draft in drafts:
+                if ask.action.marks_as:
+                    compare_marks(draft, airflow)
+                    continue
                 add_upstream(draft, airflow)
                 compare(draft, airflow, ask)
                 look_around(plan, draft, airflow, ask)

@@ -54,7 +54,9 @@ def _choice(mapped_task: MappedTask, ask: Ask, draft: Draft) -> TaskChoice:
     chosen = []
     for candidate in candidates(mirror.select_instances(mapped_task, ask.selection)):
         index = candidate.map_index
-        if why := _busy_words(busy, index) or why_not(candidate.outcome, include_settled=ask.include_settled):
+        if why := _busy_words(busy, index) or why_not(
+            candidate.outcome, include_settled=ask.include_settled, marks_as=ask.action.marks_as
+        ):
             draft.reasons.append((why, mapped_task.task_id, index))
         else:
             chosen.append(candidate)

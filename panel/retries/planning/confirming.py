@@ -37,7 +37,8 @@ def confirmed_plan(mapped_tasks: Sequence[MappedTask], ask: Ask, shown: Shown) -
     since = shown.seen_at - MARGIN
     with open_client(mapped_tasks[0].run.dag.server) as airflow:
         for run in plan.runs:
-            alone = len(run.tasks) == 1 and not _needs_upstream(run)
+            # A mark also starts what failed below it: then the whole run must be as it was.
+            alone = len(run.tasks) == 1 and not _needs_upstream(run) and not ask.action.marks_as
             task = run.tasks[0] if alone else None
             try:
                 moved = airflow.instances.count_changed_since(

@@ -15,6 +15,7 @@ from panel.domain import states
 from panel.retries.clock import database_now
 from panel.retries.models import RetryChunk, RetryItem, RetryJob, RetryRun
 from panel.retries.runner.claims import Claim
+from panel.retries.runner.marking import sync_marked
 from panel.retries.runner.requests import CALM, Key, clear, mark_sent, write_down_others
 from panel.retries.runner.speed import chunk_size
 from panel.retries.states import ChunkKind, ChunkState, JobState
@@ -29,7 +30,9 @@ def close_run(job: RetryJob, run: RetryRun, airflow: Airflow, claim: Claim) -> d
     Raises AirflowError, ClaimLost.
     """
     wait = None
-    if _sent(run, ChunkKind.ITEMS).exists():
+    if job.marks_as:
+        sync_marked(run)
+    elif _sent(run, ChunkKind.ITEMS).exists():
         try:
             wait = _clear_downstream(job, run, airflow, claim) if run.downstream else None
             if wait is None:

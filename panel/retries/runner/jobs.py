@@ -18,6 +18,7 @@ from panel.retries.runner.canaries import CanaryGate, canary_gate
 from panel.retries.runner.claims import Claim, ClaimLost
 from panel.retries.runner.closing import close_run, release_run
 from panel.retries.runner.finishing import finish
+from panel.retries.runner.marking import mark_next
 from panel.retries.runner.requests import RefusedForGood, settle_items
 from panel.retries.runner.resolving import resolve_chunks
 from panel.retries.runner.sending import send_next
@@ -97,8 +98,10 @@ def _next(job: RetryJob, claim: Claim, airflow: Airflow) -> datetime | None:
         _start(job)
         wait = _may_send(job, claim)
         run = _run_to_send(job)
+        for sent in _runs_to_close(job) if run is not None else ():
+            close_run(job, sent, airflow, claim)  # one that has to wait is closed later: the next run goes meanwhile
         if run is not None and wait is None:
-            wait = send_next(job, run, airflow, claim)
+            wait = (mark_next if job.marks_as else send_next)(job, run, airflow, claim)
             if wait is None:
                 return database_now()
             held_up = True

@@ -52,7 +52,7 @@ class RefusedForGood(AirflowError):
 
 def note_of(job: RetryJob) -> str:
     """What Airflow shows beside the instances: who retried them, and why."""
-    return f"Mapboard retry {job.short_id} by {job.username}: {job.reason}"[:LONGEST_NOTE]
+    return f"Mapboard {job.action.replace('_', ' as ')} {job.short_id} by {job.username}: {job.reason}"[:LONGEST_NOTE]
 
 
 def by_key(rows: Iterable[TaskInstance]) -> Rows:

@@ -14,6 +14,7 @@ from panel.airflow.instances import Target
 from panel.retries.clock import database_now
 from panel.retries.models import RetryChunk, RetryItem, RetryJob
 from panel.retries.runner.claims import Claim
+from panel.retries.runner.marking import resolve_marks
 from panel.retries.runner.requests import Key, Rows, by_key, mark_sent, mark_unsent, unsure_until
 from panel.retries.states import ChunkKind, ChunkState, ItemState
 
@@ -22,12 +23,14 @@ LOOK_EVERY: Final = timedelta(seconds=5)
 
 def resolve_chunks(job: RetryJob, airflow: Airflow, claim: Claim) -> datetime | None:
     """Settle what can be settled; when to look again while something cannot. Raises AirflowError, ClaimLost."""
-    unsure = RetryChunk.objects.filter(run__job=job, state=ChunkState.SENDING).select_related("run")
+    unsure = RetryChunk.objects.filter(run__job=job, state=ChunkState.SENDING).select_related("run__job")
     waits = [wait for chunk in unsure if (wait := _resolve(chunk, airflow, claim))]
     return min(waits, default=None)
 
 
 def _resolve(chunk: RetryChunk, airflow: Airflow, claim: Claim) -> datetime | None:
+    if chunk.run.job.marks_as:
+        return resolve_marks(chunk, chunk.run.job, airflow, claim, over=_can_no_longer_arrive(chunk))
     items = list(RetryItem.objects.filter(chunk=chunk, state=ItemState.SENDING).select_related("target"))
     before = _ids_before(chunk, items)
     if not before:

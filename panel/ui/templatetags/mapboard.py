@@ -149,6 +149,12 @@ def state_badge(state: str | None) -> dict[str, Any]:
     return {"look": look, "word": look.word}
 
 
+@register.filter
+def or_marked(state: str, marks_as: str) -> str:
+    """An item's state, with the word for it in a job that marks: there nothing recovers, it is marked."""
+    return "marked" if marks_as and state == "recovered" else state
+
+
 @register.simple_tag
 def outcome_icon(outcome: str) -> SafeString:
     """The icon in its colour, with the word for screen readers and on hover."""
