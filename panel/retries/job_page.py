@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from django.contrib.auth.models import User
 
@@ -17,6 +17,11 @@ from panel.retries.report import report_of
 from panel.retries.states import CANCELLABLE, OPEN_ITEMS, PAUSABLE, ItemState, JobState
 
 T = TypeVar("T")
+
+BAR_ORDER: Final = (
+    ItemState.RECOVERED, ItemState.FAILED_AGAIN, ItemState.LOST, ItemState.REFUSED, ItemState.SKIPPED,
+    ItemState.CANCELLED, ItemState.SENT, ItemState.SENDING, ItemState.PENDING,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +44,18 @@ def context_of(job: RetryJob, user: User) -> dict[str, Any]:
     counts = selectors.counts(job)
     by_target = selectors.targets_with_counts(job)
     targets = [target for target, _counts in by_target]
+    run_notes = selectors.what_happened(job)
     downstream = {task_id for target in targets for task_id in _below(target)}
     return {
         "job": job,
         "server": job.server,
         "counts": counts,
-        "tiles": [(state.value, counts[state]) for state in ItemState],
+        "tiles": [(state.value, counts[state]) for state in BAR_ORDER],
         "bar": _in_order(counts, job),
-        "progress": _progress(job, counts),
+        "progress": _progress(job, counts, hindered=any(run.hindrance for run in run_notes)),
         "outlook": outlook_of(job, counts),
-        "run_notes": selectors.what_happened(job),
+        "run_notes": run_notes,
+        "about": [target for target in targets if not target.as_upstream],
         "targets": targets,
         "by_run": [(target, sum(of.values()), _in_order(of, job)) for target, of in by_target],
         "downstream": sorted(downstream),
@@ -73,18 +80,17 @@ def with_jobs(groups: Sequence[T], whys: Sequence[str]) -> list[tuple[T, RetryJo
     return [(group, named.get(why)) for group, why in zip(groups, whys, strict=True)]
 
 
-def _progress(job: RetryJob, counts: dict[str, int]) -> Progress:
+def _progress(job: RetryJob, counts: dict[str, int], *, hindered: bool) -> Progress:
     slices, seconds = selectors.results_lately(job, seconds=WINDOW_SECONDS, slices=SLICES)
     pending = counts[ItemState.PENDING]
     chunks = -(-pending // max(1, job.chunk_size))
     waits_for_canary = job.canary is not None and not job.canary_passed
-    waits_for_person = job.state == JobState.PAUSED or (job.state == JobState.WATCHING and bool(job.state_reason))
     return Progress.of(
         total=job.total,
         open_items=sum(counts[state] for state in OPEN_ITEMS),
         slices=slices,
         seconds=seconds,
-        moving=not (waits_for_canary or waits_for_person or job.failures_in_a_row),
+        moving=not (waits_for_canary or hindered or job.failures_in_a_row or job.state == JobState.PAUSED),
         soonest=chunks / job.chunks_per_minute * 60 if job.chunks_per_minute else 0.0,
     )
 
@@ -101,9 +107,5 @@ def _below(target: RetryTarget) -> list[str]:
 
 def _in_order(counts: dict[str, int], job: RetryJob) -> dict[str, int]:
     """As a progress bar reads: what is over first, what is to come last."""
-    order = [
-        ItemState.RECOVERED, ItemState.FAILED_AGAIN, ItemState.LOST, ItemState.REFUSED, ItemState.SKIPPED,
-        ItemState.CANCELLED, ItemState.SENT, ItemState.SENDING, ItemState.PENDING,
-    ]  # fmt: skip
     shown = {ItemState.RECOVERED: "marked"} if job.marks_as else {}
-    return {shown.get(state, state.value): counts[state] for state in order}
+    return {shown.get(state, state.value): counts[state] for state in BAR_ORDER}
