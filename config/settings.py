@@ -281,7 +281,11 @@ SPECTACULAR_SETTINGS = {
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_PERMISSIONS": ["panel.api.permissions.ActionPermission"],
     "SCHEMA_PATH_PREFIX": "/api/v1",
-    "ENUM_NAME_OVERRIDES": {"OutcomeEnum": [outcome.value for outcome in Outcome]},
+    "ENUM_NAME_OVERRIDES": {
+        "OutcomeEnum": [outcome.value for outcome in Outcome],
+        "RetryJobStateEnum": "panel.retries.states.JobState",
+        "RetryItemStateEnum": "panel.retries.states.ItemState",
+    },
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "panel.api.schema.document_errors",
