@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from datetime import datetime, timedelta
+from uuid import uuid4
 
 import pytest
 
@@ -11,9 +12,10 @@ from panel.domain.outcomes import Outcome
 from panel.mirror.models import Instance, MappedTask
 from panel.problems import Conflicting, TooMany, Unprocessable
 from panel.retries import selectors
+from panel.retries.choice import Candidate, Plan, RunChoice, TaskChoice
 from panel.retries.models import RetryJob
 from panel.retries.planning import confirming
-from panel.retries.tokens import LONGEST_TOKEN
+from panel.retries.tokens import LONGEST_TOKEN, check_shown, plan_token, read_token
 from tests.fakes.airflow import Task
 from tests.retries.conftest import pass_time
 
@@ -206,17 +208,20 @@ def test_a_failed_upstream_is_taken_from_the_token_and_watched_too(etl, quiet, j
     }  # fmt: skip
 
 
-def test_a_token_of_ten_thousand_scattered_indices_is_small(etl, quiet, jobs):
-    scattered = random.Random(4).sample(range(20_000), 10_000)
-    task = quiet.stage(20_000)
-    Instance.objects.filter(mapped_task=task, map_index__in=scattered).update(outcome=Outcome.HARD_FAILURE)
-    preview = jobs.preview(task)
-    assert preview.plan.count == 10_000
-    assert len(preview.plan_token) < 10_000 < LONGEST_TOKEN
-    Instance.objects.filter(mapped_task=task, map_index=scattered[0]).update(outcome=Outcome.SUCCESS)
+def scattered_plan(indices) -> Plan:
+    chosen = [Candidate(index, f"id-{index}", 1, Outcome.HARD_FAILURE) for index in indices]
+    return Plan([RunChoice("etl", "r1", [TaskChoice("work", uuid4(), 0, chosen)])])
+
+
+def test_a_token_of_ten_thousand_scattered_indices_is_small_and_names_the_one_that_changed():
+    scattered = sorted(random.Random(4).sample(range(20_000), 10_000))
+    token = plan_token(scattered_plan(scattered), about="me")
+    assert len(token) < 10_000 < LONGEST_TOKEN
+    shown = read_token(token, about="me")
+    assert list(shown.runs[0].tasks[0].indices) == scattered
     with pytest.raises(Conflicting) as refusal:
-        jobs.request(task, plan_token=preview.plan_token)
-    assert refusal.value.fields == {"added": [], "removed": [f"work: {scattered[0]}"]}
+        check_shown(shown, scattered_plan(scattered[:77] + scattered[78:]))
+    assert refusal.value.fields == {"added": [], "removed": [f"work: {scattered[77]}"]}
 
 
 def test_a_job_of_more_indices_than_the_group_may_have_is_refused_and_said_before(etl, jobs, admin, settings):
