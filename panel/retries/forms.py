@@ -86,6 +86,7 @@ class MarkForm(RetryForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["include_settled"].label = _("Also mark what succeeded or was skipped")
+        self.fields["include_settled"].help_text = _("Without this only failures are marked.")
 
 
 def form_class(action: Action) -> type[RetryForm]:

@@ -32,7 +32,7 @@ from panel.retries.planning import confirmed_plan, make_plan
 from panel.retries.policies import Policy
 from panel.retries.states import CANCELLABLE, PAUSABLE, ItemState, JobState
 from panel.retries.storing import store_job
-from panel.retries.tokens import Shown, check_shown, plan_token, read_token
+from panel.retries.tokens import Shown, check_same_below, check_shown, plan_token, read_token
 from panel.servers.models import Server
 from panel.wake import wake
 
@@ -166,6 +166,8 @@ def _plan_now(ask: Ask, shown: Shown | None, *, again: bool) -> tuple[Plan, Serv
     plan = make_plan(mapped_tasks, ask)
     if shown is not None:
         check_shown(shown, plan)
+        if ask.action.marks_as:
+            check_same_below(shown, plan)
     return plan, mapped_tasks[0].run.dag.server
 
 

@@ -102,6 +102,18 @@ def read_token(token: str, *, about: str) -> Shown:
     return shown
 
 
+def check_same_below(shown: Shown, plan: Plan) -> None:
+    """Raises Conflicting (409) when more than the preview named would run again below."""
+    before = {(run.dag_id, run.run_id): run.downstream for run in shown.runs}
+    more = {
+        task for run in plan.runs for task in run.downstream if task not in before.get((run.dag_id, run.run_id), [])
+    }
+    if more:
+        problem = _("More has failed below since the preview, and Airflow would run it again: %(tasks)s.")
+        tasks = ", ".join(sorted(more))
+        raise Conflicting(problem % {"tasks": tasks}, {"added": sorted(more), "removed": []}, code="plan_changed")
+
+
 def check_shown(shown: Shown, plan: Plan) -> None:
     """Return when ``plan`` is what the preview showed.
 

@@ -61,6 +61,6 @@
   opener.addEventListener("click", () => { opener.closest("details").open = false; showHelp(true); });
   document.getElementById("shortcuts-close").addEventListener("click", () => showHelp(false));
   document.addEventListener("click", (event) => {
-    for (const menu of document.querySelectorAll("details.menu[open]")) if (!menu.contains(event.target)) menu.open = false;
+    for (const menu of document.querySelectorAll("details.menu[open]")) if (!menu.contains(event.target) || event.target.closest(".menu-body [data-opens]")) menu.open = false;
   });
 })();

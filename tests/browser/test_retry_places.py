@@ -128,6 +128,7 @@ def test_ticked_rows_are_marked_after_a_confirmation_that_names_them(screen, ope
     page.click("#mark-picked button[value=mark_skipped]")
     expect(page.locator("#retry-heading")).to_have_text("Mark 2 indices of process_file as skipped")
     expect(page.locator("#mark-indices")).to_have_text("3,5")
+    expect(page.locator("#mark-picked .menu-body")).to_be_hidden()
     check(settled(page), screen)
     # Enter in the reason, or the button alone, marks nothing.
     page.fill("#retry-panel [name=reason]", "not needed today")

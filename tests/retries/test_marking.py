@@ -278,3 +278,23 @@ def test_before_3_1_1_several_tasks_are_marked_one_by_one(fake_airflow, etl, job
     etl.fake.finish_run("etl", "r1", "failed")
     job = done(jobs, jobs.request(etl.mirrored(), etl.mirrored("check"), action=SKIPPED))
     assert jobs.counts(job) == {"recovered": 3}
+
+
+def test_notes_that_somebody_wrote_are_counted_before_they_are_replaced(etl, jobs):
+    task = etl.stage(3, failed=[0, 1])
+    etl.fake.instance("etl", "r1", "work", 0).note = "looked at it: bad key"
+    etl.fake.instance("etl", "r1", "work", 1).note = "Mapboard retry 12345678 by olga: disk was full"
+    warnings = jobs.preview(task, action=SUCCESS).plan.warnings
+    assert warnings == ["1 note in Airflow is replaced by the reason."]
+
+
+def test_what_fails_below_after_the_preview_is_no_longer_what_was_shown(etl, jobs):
+    """The token alone is not enough: a mark also starts what failed below it."""
+    task = etl.stage(2, failed=[0])
+    preview = jobs.preview(task, action=SUCCESS)
+    assert preview.plan.downstream == []
+    etl.fake.finish("etl", "r1", "report", error=("KeyError", "x"))
+    with pytest.raises(Conflicting, match="would run it again: report"):
+        jobs.request(task, action=SUCCESS, plan_token=preview.plan_token)
+    again = jobs.preview(task, action=SUCCESS).plan_token
+    assert jobs.request(task, action=SUCCESS, plan_token=again).runs.get().downstream == ["report"]
