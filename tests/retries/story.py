@@ -38,7 +38,8 @@ GROUP = [
     Task("g.b", group="g", group_is_mapped=True, downstream=["report"]),
     Task("report", trigger_rule="all_done"),
 ]
-CLEARABLE = {"success", "failed", "upstream_failed", "skipped", None}
+SLOW_SECONDS = 45
+"""Shorter than an unanswered request stays unsure (RETRY_UNSURE_SECONDS)."""
 BUSY = {"running", "queued", "scheduled", "restarting", "deferred"}
 
 
@@ -70,34 +71,46 @@ class OtherClock:
 
 
 class Wire(httpx.BaseTransport):
-    """The way to Airflow. ``fates`` are those of the next clears that would change something: ``lost`` on the way,
-    ``unanswered`` although carried out, ``late``: the worker is killed, and it arrives afterwards."""
+    """The way to Airflow. ``fates`` are those of the next clears that would change something.
 
-    def __init__(self, fake: FakeAirflow) -> None:
-        self.fake = fake
+    ``lost`` on the way, ``unanswered`` although carried out, ``slow``: no answer, and carried out SLOW_SECONDS later,
+    ``late``: the worker is killed, and the request arrives as much later. Any other fate is what happens right after
+    the clear, by ``meanwhile(fate)``.
+    """
+
+    def __init__(self, fake: FakeAirflow, clock: DatabaseClock) -> None:
+        self.fake, self.clock = fake, clock
         self.inner = fake.transport()
         self.fates: list[str] = []
-        self.under_way: list[tuple[str, httpx.Request]] = []
+        self.under_way: list[tuple[datetime, str, httpx.Request]] = []
+        self.overtaken: set[int] = set()
         self.job = ""
+        self.meanwhile: Callable[[str], None] = lambda fate: None
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         changes = request.url.path.endswith("/clearTaskInstances") and b'"dry_run":false' in request.content
         fate = self.fates.pop(0) if changes and self.fates else ""
         if fate == "lost":
             raise httpx.ReadTimeout("no answer")
-        if fate == "late":
-            self.under_way.append((self.job, request))
-            raise Killed
+        if fate in ("late", "slow"):
+            self.under_way.append((self.clock.moment + timedelta(seconds=SLOW_SECONDS), self.job, request))
+            raise Killed if fate == "late" else httpx.ReadTimeout("no answer")
         answer = self._delivered(self.job, request)
         if fate == "unanswered":
             raise httpx.ReadTimeout("no answer")
+        if fate:
+            self.meanwhile(fate)
         return answer
 
-    def arrive(self) -> None:
-        """What a killed worker had sent reaches Airflow."""
-        while self.under_way:
+    def arrive(self, until: datetime) -> None:
+        """What is still under way reaches Airflow, each at its moment. ``overtaken`` are its effects."""
+        while self.under_way and self.under_way[0][0] <= until:
+            moment, job, request = self.under_way.pop(0)
+            self.clock.moment = max(self.clock.moment, moment)
+            before = len(self.fake.effects.all)
             with suppress(httpx.TransportError):
-                self._delivered(*self.under_way.pop(0))
+                self._delivered(job, request)
+            self.overtaken.update(range(before, len(self.fake.effects.all)))
 
     def _delivered(self, job: str, request: httpx.Request) -> httpx.Response:
         self.fake.effects.cause = job
@@ -120,6 +133,8 @@ class Story:
     clock: DatabaseClock
     panel_clock: OtherClock
     jobs: list[UUID] = field(default_factory=list)
+    asked: dict[str, tuple[int, str]] = field(default_factory=dict)
+    """By job: how much had happened in Airflow when it was asked for, and of which task."""
     foreign: set[tuple[str, int]] = field(default_factory=set)
     alone: bool = True
 
@@ -129,6 +144,8 @@ class Story:
         fake.version, fake.numbers = version, tuple(map(int, version.split(".")))
         fake.reset()
         self.wire.fates, self.wire.under_way = [], []
+        self.wire.overtaken.clear()
+        self.wire.meanwhile = self.meanwhile
         self.clock.start()
         self.panel_clock.ahead = panel_ahead
         fake.world.clock = fake.auth.clock = OtherClock(self.clock)
@@ -167,6 +184,7 @@ class Story:
         except (Problem, AirflowError, MappedTask.DoesNotExist):
             return None
         self.jobs.append(job.pk)
+        self.asked[str(job.pk)] = len(self.fake.effects.all), self.tasks[task % len(self.tasks)]
         return job
 
     def order(self, job: int, what: str) -> None:
@@ -184,6 +202,17 @@ class Story:
                 self.wire.job = str(pk)
                 runner.run_job(pk)
 
+    def meanwhile(self, fate: str) -> None:
+        """Right after a clear of the job that the worker has."""
+        if fate in ("pause", "cancel"):
+            self.order(self.jobs.index(UUID(self.wire.job)), fate)
+        elif fate == "others":
+            cause, self.fake.effects.cause = self.fake.effects.cause, ""
+            self.others_clear(range(0, 99, 2), restart=True)
+            self.fake.effects.cause = cause
+        elif fate == "works":
+            self.airflow_works(set(), set(), set())
+
     # Airflow
 
     def airflow_works(self, fails: set[int], soft: set[int], goes_on: set[int]) -> None:
@@ -197,6 +226,16 @@ class Story:
             return {"status": "failed"} if row.map_index in soft else {"id": row.map_index}
 
         self.fake.run_queued(decide)
+
+    def airflow_queues(self, indices: set[int]) -> None:
+        """What waits is given to the executor, and has not begun."""
+        run = self.fake.world.runs.get((DAG, RUN))
+        if run is None or run.state not in ("queued", "running") or self.fake.world.dags[DAG].is_paused:
+            return
+        run.state = "running"
+        for row in self.rows():
+            if row.state is None and row.map_index in indices and row.task_id == self.tasks[0]:
+                self.fake.set_state(DAG, RUN, row.task_id, row.map_index, "queued")
 
     def running_end(self) -> None:
         for row in self.rows():
@@ -245,16 +284,15 @@ class Story:
     # Time
 
     def pass_time(self, seconds: float) -> None:
-        """For both. What a killed worker had sent arrives before."""
-        self.wire.arrive()
-        self.clock.advance(seconds)
+        until = self.clock.moment + timedelta(seconds=seconds)
+        self.wire.arrive(until)
+        self.clock.moment = max(until, self.clock.moment)
 
     # The end
 
     def heal(self) -> None:
         """Whatever was wrong is put right."""
         self.wire.fates.clear()
-        self.wire.arrive()
         self.fake._faults.clear()
         self.fake.down = False
         if DAG in self.fake.world.dags:

@@ -36,7 +36,7 @@ from panel.retries.policies import Policy
 from panel.retries.states import OPEN_ITEMS, ItemState
 from panel.servers.client import forget_capabilities
 from tests.mirror.dying import Killed, killed_at_request, killed_at_statement
-from tests.retries.story import DAG, RUN, DatabaseClock, OtherClock, Story, Wire
+from tests.retries.story import BUSY, DAG, RUN, DatabaseClock, OtherClock, Story, Wire
 
 SEARCH = int(os.environ.get("MAPBOARD_HISTORIES", "0"))
 pytestmark = [pytest.mark.django_db, pytest.mark.timeout(0 if SEARCH else 300)]
@@ -45,13 +45,14 @@ HISTORIES = settings(
     stateful_step_count=25,
     derandomize=not SEARCH,
     database=None,
-    phases=[Phase.generate, Phase.shrink],
+    phases=[Phase.generate],
     deadline=None,
     print_blob=False,
     suppress_health_check=list(HealthCheck),
 )
 MOST = 6
 """Indices."""
+FATES = ["", "", "lost", "unanswered", "slow", "late", "pause", "cancel", "others", "works"]
 RANK = {ItemState.PENDING: 0, ItemState.SENDING: 0, ItemState.SENT: 1}
 """How far an item is; what certainly was not sent is pending again. All other states are final."""
 
@@ -94,10 +95,13 @@ class RetryHistory(RuleBasedStateMachine):
         airflow_ahead=clocks,
         panel_ahead=clocks,
         group=st.booleans(),
-        fates=st.lists(st.sampled_from(["hard", "hard", "soft", "ok"]), min_size=2, max_size=MOST),
+        fates=st.lists(st.sampled_from(["hard", "hard", "soft", "ok"]), min_size=3, max_size=MOST),
+        policy=policies,
     )
-    def begin(self, **how: Any) -> None:
-        self.story.begin(**how)
+    def begin(self, fates: list[str], policy: Policy, **how: Any) -> None:
+        self.story.begin(fates=fates, **how)
+        failed = [index for index, fate in enumerate(fates) if fate != "ok"]
+        self.story.ask(0, 0, failed or [0], policy, shown=True, include_downstream=True, include_settled=True)
 
     # People with the panel
 
@@ -110,19 +114,20 @@ class RetryHistory(RuleBasedStateMachine):
         self.story.ask(**ask)
 
     @precondition(lambda self: self.story.jobs)
-    @rule(job=st.integers(0, 2), what=st.sampled_from(["pause", "resume", "resume", "cancel"]))
+    @rule(job=st.integers(0, 2), what=st.sampled_from(["pause", "pause", "resume", "resume", "resume", "cancel"]))
     def somebody_orders(self, job: int, what: str) -> None:
         self.story.order(job, what)
 
     # The worker
 
     @precondition(lambda self: self.story.jobs)
-    @rule()
-    def worker_works(self) -> None:
+    @rule(seconds=st.sampled_from([0, 0, 2, 35, 200]))
+    def worker_works(self, seconds: float) -> None:
+        self.story.pass_time(seconds)
         self.story.work()
 
     @precondition(lambda self: self.story.jobs)
-    @rule(fates=st.lists(st.sampled_from(["", "lost", "unanswered", "late"]), min_size=1, max_size=3))
+    @rule(fates=st.lists(st.sampled_from(FATES), min_size=1, max_size=4))
     def worker_works_on_a_bad_line(self, fates: list[str]) -> None:
         self.story.wire.fates = fates
         with suppress(Killed):
@@ -130,7 +135,7 @@ class RetryHistory(RuleBasedStateMachine):
         self.story.wire.fates = []
 
     @precondition(lambda self: self.story.jobs)
-    @rule(number=st.integers(0, 80))
+    @rule(number=st.integers(0, 120))
     def worker_dies_at_a_statement(self, number: int) -> None:
         with killed_at_statement(number):
             self.story.work()
@@ -146,6 +151,10 @@ class RetryHistory(RuleBasedStateMachine):
     @rule(fails=sets, soft=sets, goes_on=sets)
     def airflow_works(self, fails: set[int], soft: set[int], goes_on: set[int]) -> None:
         self.story.airflow_works(fails, soft, goes_on)
+
+    @rule(indices=some)
+    def airflow_queues(self, indices: set[int]) -> None:
+        self.story.airflow_queues(indices)
 
     @rule()
     def airflow_recovers_everything(self) -> None:
@@ -203,11 +212,17 @@ class RetryHistory(RuleBasedStateMachine):
     @invariant()
     def nothing_is_cleared_twice(self) -> None:
         effects = self.story.fake.effects.all
-        for one in effects[self.seen :]:
+        for place, one in enumerate(effects[self.seen :], self.seen):
             if one.what == "clear" and one.cause and not one.is_harmless:
                 key = (one.cause, one.task_id, one.map_index)
                 self.cleared[key] += 1
                 assert self.cleared[key] == 1, f"cleared twice by one job: {one}"
+                if place in self.story.wire.overtaken:
+                    continue
+                assert one.before not in BUSY, f"cleared while it was busy: {one}"
+                began, task_id = self.story.asked[one.cause]
+                others = [other for other in effects[began:place] if other.what == "clear" and other.place == one.place]
+                assert not others or one.task_id != task_id, f"somebody else had cleared it: {one}"
         self.seen = len(effects)
 
     @invariant()
@@ -278,7 +293,7 @@ def stage(monkeypatch, fake_airflow, server, person) -> Stage:
         if name.startswith("panel.retries.") and hasattr(module, "database_now"):
             monkeypatch.setattr(module, "database_now", clock.now)
     monkeypatch.setattr("panel.airflow.transport.BACKOFF_SECONDS", (0.0, 0.0))
-    wire = Wire(fake_airflow)
+    wire = Wire(fake_airflow, clock)
     monkeypatch.setattr("panel.servers.client.transport_for", lambda server: wire)
     people = [person("olga", "operator"), person("otto", "operator")]
     return Stage(fake_airflow, server, people, wire, clock, panel_clock)
