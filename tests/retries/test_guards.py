@@ -24,6 +24,7 @@ from panel.retries.runner import claims, closing, requests, resolving, sending
 from panel.retries.runner.claims import Claim, ClaimLost
 from panel.servers.client import open_client
 from panel.servers.slots import LeasedSlots
+from tests.fakes.airflow.clearing import Clearing
 from tests.retries.conftest import Killed, pass_time
 from tests.retries.proof import LONG_ENOUGH, effects, lives_again
 
@@ -254,3 +255,18 @@ def test_plan_token(etl, jobs, monkeypatch, guarded):
         jobs.request(task, plan_token=token)
     chosen = RetryItem.objects.values_list("map_index", flat=True)
     assert list(chosen) == ([] if guarded else [0, 2])
+
+
+@GUARDED
+def test_the_dry_run_before_each_chunk(etl, jobs, monkeypatch, job_of, guarded):
+    """An Airflow that takes one index for all of them (#56346): without the comparison it clears what succeeded."""
+    if not guarded:
+        monkeypatch.setattr(sending, "_refuse_more", lambda *args: None)
+    task = etl.stage(3, failed=[1])
+    etl.fake.effects.all.clear()
+    job = jobs.request(task)
+    monkeypatch.setattr(Clearing, "_wanted", lambda self, dag, run, body: {"work": None})
+    jobs.work()
+    cleared = effects(etl)["cleared"]
+    assert cleared == ({} if guarded else dict.fromkeys(range(3), 1))
+    assert ("instances more than were chosen" in selectors.job(job.pk).state_reason) == guarded

@@ -6,10 +6,13 @@ import pytest
 
 from panel.airflow import NotSent
 from panel.airflow.instances import InstancesNamespace
+from panel.retries import selectors
 from panel.retries.policies import Policy
 from panel.retries.runner import requests, speed
+from tests.fakes.airflow import Task
 from tests.fakes.airflow.clearing import RUNNING, Clearing
 from tests.fakes.airflow.wire import refuse
+from tests.retries.conftest import pass_time
 
 pytestmark = pytest.mark.django_db
 
@@ -74,3 +77,53 @@ def test_airflow_gets_longer_for_a_large_chunk_than_for_a_page(etl, jobs, monkey
     chunk, report = [one for one in patient if one is not None]
     assert chunk.timeout_seconds >= 100 * 0.041, "as slow as users report"
     assert report.timeout_seconds < chunk.timeout_seconds
+
+
+def test_a_run_whose_downstream_is_refused_holds_up_neither_other_runs_nor_its_own_indices(etl, jobs, monkeypatch):
+    first, second = etl.stage(2, failed=[0]), etl.stage(2, failed=[1], run_id="r2")
+    clear = Clearing._clear
+
+    def refuse_report_of_r1(self, dag, run, rows, *more):
+        if any((row.run_id, row.task_id) == ("r1", "report") for row in rows):
+            raise refuse(403, "Forbidden")
+        clear(self, dag, run, rows, *more)
+
+    monkeypatch.setattr(Clearing, "_clear", refuse_report_of_r1)
+    job = jobs.request(first, second)
+    jobs.work()
+    etl.run_airflow()
+    pass_time(35)
+    jobs.work()
+    assert etl.tries("report", "r2") == {-1: 2}
+    assert etl.states() == {0: "success", 1: "success"}, "nothing waits in r1"
+    assert jobs.counts(job) == {"recovered": 2}
+    assert "Forbidden" in selectors.job(job.pk).state_reason
+    monkeypatch.setattr(Clearing, "_clear", clear)
+    jobs.to_the_end(job)
+    assert etl.tries("report") == {-1: 2}
+
+
+def test_the_oldest_airflow_clears_large_downstream_task_by_task(etl, jobs):
+    etl.fake.version, etl.fake.numbers = "3.0.6", (3, 0, 6)
+    etl.fake.add_dag(
+        "etl",
+        tasks=[
+            Task("work", is_mapped=True, downstream=["load"]),
+            Task("load", is_mapped=True, downstream=["report"], trigger_rule="all_done"),
+            Task("report", trigger_rule="all_done"),
+        ],
+    )
+    etl.fake.add_run("etl", "r1")
+    for task_id in ("work", "load"):
+        etl.fake.expand("etl", "r1", task_id, 5)
+        for index in range(5):
+            error = ("KeyError", "x") if (task_id, index) == ("work", 0) else None
+            etl.fake.finish("etl", "r1", task_id, index, error=error, result={"id": index})
+    etl.fake.finish("etl", "r1", "report")
+    etl.fake.finish_run("etl", "r1")
+    etl.fake.forget_requests()
+    job = jobs.to_the_end(jobs.request(etl.mirrored(), policy=Policy(chunk_size=3)))
+    assert jobs.counts(job) == {"recovered": 1}
+    assert etl.cleared() == [[["work", 0]], ["load"], ["report"]]
+    assert etl.tries("load") == dict.fromkeys(range(5), 2)
+    assert etl.tries("report") == {-1: 2}

@@ -157,7 +157,7 @@ class Soak:
         """After up to two chunks that pass. Until the next kill each further chunk waits at the gate."""
         place = "after" if what == "web" else self.chance.choice(["before", "after"])
         self.airflow.gate(place, let=self.chance.randint(0, 2))
-        self.panel.until(lambda: self.airflow.soak["held"], "a chunk in flight to kill at", seconds=120)
+        self.panel.until(lambda: self.airflow.soak["held"], "a chunk in flight to kill at", seconds=300)
         name = {"worker": self._worker_that_sends, "broker": lambda: "broker", "web": self._web_that_commits}[what]()
         if name in self.panel.processes:
             self.panel.kill(name)

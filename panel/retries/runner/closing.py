@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -93,19 +93,27 @@ def _clear_downstream(job: RetryJob, run: RetryRun, airflow: Airflow, claim: Cla
         return None
     if busy := sorted({row.task_id for row in left if row.state not in CALM}):
         return _wait_for(job, busy)
-    size = chunk_size(job)
-    now = left[:size]
+    now, targets = _next_downstream(run, rows, left, chunk_size(job), airflow)
     with claim.fenced():
-        chunk = write_down_others(run, ChunkKind.DOWNSTREAM, now, resets_run=len(left) <= size)
-    # Whole tasks where everything fits into one request: that is exact on every version.
-    whole = len(rows) <= size
-    targets: list[Target] = list(run.downstream) if whole else [(row.task_id, row.map_index) for row in now]
+        chunk = write_down_others(run, ChunkKind.DOWNSTREAM, now, resets_run=len(now) == len(left))
     try:
         clear(job, chunk, targets, airflow, claim)
     except Conflict:
         return _wait_for(job, sorted(run.downstream))
     mark_sent(claim, chunk, [])
     return None if chunk.resets_run else database_now()
+
+
+def _next_downstream(
+    run: RetryRun, rows: Sequence[TaskInstance], left: Sequence[TaskInstance], size: int, airflow: Airflow
+) -> tuple[Sequence[TaskInstance], list[Target]]:
+    """What goes next, and how to name it: whole tasks where possible, which is exact on every version."""
+    if len(left) == len(rows) <= size:
+        return left, list(run.downstream)
+    if airflow.capabilities.clears_exact_indices:
+        return left[:size], [(row.task_id, row.map_index) for row in left[:size]]
+    task_id = left[0].task_id
+    return [row for row in left if row.task_id == task_id], [task_id]
 
 
 def _sent(run: RetryRun, kind: ChunkKind) -> QuerySet[RetryChunk]:

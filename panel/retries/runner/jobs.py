@@ -98,31 +98,47 @@ def _next(job: RetryJob, claim: Claim, airflow: Airflow) -> datetime | None:
         _start(job)
         wait = _may_send(job, claim)
         run = _run_to_send(job)
-        for sent in _runs_to_close(job) if run is not None else ():
-            close_run(job, sent, airflow, claim)  # one that has to wait is closed later: the next run goes meanwhile
+        if run is not None:
+            _close(job, airflow, claim)  # one that has to wait, or is refused, is closed later: the next goes meanwhile
         if run is not None and wait is None:
             wait = (mark_next if job.marks_as else send_next)(job, run, airflow, claim)
             if wait is None:
                 return database_now()
             held_up = True
         waits.append(wait)
-    try:
-        waits += [close_run(job, run, airflow, claim) for run in _runs_to_close(job)]
-        _release(job, airflow, claim, held_up=held_up)
-    except AirflowError:
-        watch(job, airflow, claim)  # whatever Airflow refuses: what was sent still comes to its end
-        raise
+    closing, refusals = _close(job, airflow, claim)
+    waits += closing
+    refusals += _release(job, airflow, claim, held_up=held_up)
     waits.append(watch(job, airflow, claim))
+    if refusals:
+        raise refusals[0]
     finish(job, claim)
     moments = [moment for moment in waits if moment is not None]
     return min(moments, default=None) or _not_forgotten(job)
 
 
-def _release(job: RetryJob, airflow: Airflow, claim: Claim, *, held_up: bool) -> None:
-    """Start what waits in a finished run, where no further request of this job will do so soon."""
+def _close(job: RetryJob, airflow: Airflow, claim: Claim) -> tuple[list[datetime | None], list[AirflowError]]:
+    """When to go on with runs that have to wait, and what was refused: no run holds up another."""
+    waits: list[datetime | None] = []
+    refusals: list[AirflowError] = []
+    for run in _runs_to_close(job):
+        try:
+            waits.append(close_run(job, run, airflow, claim))
+        except AirflowError as error:
+            refusals.append(error)
+    return waits, refusals
+
+
+def _release(job: RetryJob, airflow: Airflow, claim: Claim, *, held_up: bool) -> list[AirflowError]:
+    """Start what waits in a finished run, where no further request of this job will do so soon; what was refused."""
     hanging = RetryRun.objects.filter(job=job, hanging=True)
+    refusals = []
     for run in hanging if held_up or job.state == JobState.PAUSED else hanging.exclude(closed_at=None):
-        release_run(job, run, airflow, claim)
+        try:
+            release_run(job, run, airflow, claim)
+        except AirflowError as error:
+            refusals.append(error)
+    return refusals
 
 
 def _give_up_the_rest(job: RetryJob, claim: Claim) -> None:
