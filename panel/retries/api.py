@@ -195,6 +195,12 @@ class JobResume(JobChange):
     change = staticmethod(services.resume_job)
 
 
+class JobStart(JobChange):
+    """Start a scheduled job now."""
+
+    change = staticmethod(services.start_job)
+
+
 class JobCancel(JobChange):
     """Send nothing more, for good."""
 

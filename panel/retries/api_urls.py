@@ -11,5 +11,6 @@ urlpatterns = [
     path("retry-jobs/<uuid:job_id>/export/", api.JobExport.as_view(), name="retry-job-export"),
     path("retry-jobs/<uuid:job_id>/pause/", api.JobPause.as_view(), name="retry-job-pause"),
     path("retry-jobs/<uuid:job_id>/resume/", api.JobResume.as_view(), name="retry-job-resume"),
+    path("retry-jobs/<uuid:job_id>/start/", api.JobStart.as_view(), name="retry-job-start"),
     path("retry-jobs/<uuid:job_id>/cancel/", api.JobCancel.as_view(), name="retry-job-cancel"),
 ]

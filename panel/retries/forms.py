@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 from uuid import uuid4
 
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from panel.retries.asks import LONGEST_KEY
-from panel.retries.models import LARGEST_CHUNK, LONGEST_REASON, USUAL_CHUNK
-from panel.retries.policies import MOST_CHUNKS_PER_MINUTE, Policy
+from panel.retries.models import LONGEST_REASON
+from panel.retries.policy_form import FIELD_OF_POLICY, PolicyForm
 from panel.retries.states import Action
 from panel.retries.tokens import LONGEST_TOKEN
 
-FIELD_OF_SERVICE: Final = {"canary_max_failure_rate": "canary_percent"}
-"""Where the form's field has another name than the service's argument."""
 
-
-class RetryForm(forms.Form):
+class RetryForm(PolicyForm):
     """``without_downstream`` and ``include_settled`` change the preview; the rest goes with the request."""
 
     reason = forms.CharField(
@@ -39,29 +36,9 @@ class RetryForm(forms.Form):
         required=False,
         help_text=_("What one needs after a fix: otherwise each instance runs the version of its run."),
     )
-    canary = forms.IntegerField(label=_("Retry so many first"), required=False, min_value=1)
-    canary_percent = forms.FloatField(
-        label=_("Go on if at most so many percent fail again"), required=False, min_value=0, max_value=100
-    )
-    chunk_size = forms.IntegerField(
-        label=_("Indices in one request"), required=False, min_value=1, max_value=LARGEST_CHUNK
-    )
-    chunks_per_minute = forms.FloatField(
-        label=_("Requests per minute"), required=False, min_value=0.01, max_value=MOST_CHUNKS_PER_MINUTE
-    )
     mail_report = forms.BooleanField(label=_("Mail me the report when it is over"), required=False)
     idempotency_key = forms.CharField(max_length=LONGEST_KEY, widget=forms.HiddenInput, required=False)
     plan_token = forms.CharField(max_length=LONGEST_TOKEN, widget=forms.HiddenInput, required=False)
-
-    def policy(self) -> Policy:
-        values = self.cleaned_data
-        percent = values.get("canary_percent")
-        return Policy(
-            chunk_size=values.get("chunk_size") or USUAL_CHUNK,
-            chunks_per_minute=values.get("chunks_per_minute"),
-            canary=values.get("canary"),
-            canary_max_failure_rate=None if percent is None else percent / 100,
-        )
 
     def renew(self, plan_token: str) -> None:
         """Show this token, and a new key: the next press is a new wish."""
@@ -69,7 +46,7 @@ class RetryForm(forms.Form):
 
     def add_problems(self, fields: Mapping[str, list[str]]) -> None:
         for name, problems in fields.items():
-            field = FIELD_OF_SERVICE.get(name, name)
+            field = FIELD_OF_POLICY.get(name, name)
             if field in self.fields and not self.fields[field].widget.is_hidden:
                 self.add_error(field, problems)
 

@@ -14,7 +14,7 @@ from panel.retries.models import RetryJob, RetryTarget
 from panel.retries.outlook import outlook_of
 from panel.retries.progress import SLICES, WINDOW_SECONDS, Progress
 from panel.retries.report import report_of
-from panel.retries.states import CANCELLABLE, OPEN_ITEMS, PAUSABLE, ItemState, JobState
+from panel.retries.states import OPEN_ITEMS, PAUSABLE, ItemState, JobState
 
 T = TypeVar("T")
 
@@ -46,6 +46,7 @@ def context_of(job: RetryJob, user: User) -> dict[str, Any]:
     targets = [target for target, _counts in by_target]
     run_notes = selectors.what_happened(job)
     downstream = {task_id for target in targets for task_id in _below(target)}
+    following = selectors.next_round(job)
     return {
         "job": job,
         "server": job.server,
@@ -70,7 +71,10 @@ def context_of(job: RetryJob, user: User) -> dict[str, Any]:
         "mail": selectors.report_mail(job, user),
         "can_pause": job.state in PAUSABLE,
         "can_resume": job.state == JobState.PAUSED,
-        "can_cancel": job.state in CANCELLABLE,
+        "next_round": following,
+        "can_end_series": following is not None and following.state in selectors.cancellable_states(following),
+        "can_start": job.state == JobState.SCHEDULED,
+        "can_cancel": job.state in selectors.cancellable_states(job),
     }
 
 
@@ -84,7 +88,7 @@ def _progress(job: RetryJob, counts: dict[str, int], *, hindered: bool) -> Progr
     slices, seconds = selectors.results_lately(job, seconds=WINDOW_SECONDS, slices=SLICES)
     pending = counts[ItemState.PENDING]
     chunks = -(-pending // max(1, job.chunk_size))
-    waits_for_canary = job.canary is not None and not job.canary_passed
+    waits_for_canary = job.is_careful and not job.canary_passed
     return Progress.of(
         total=job.total,
         open_items=sum(counts[state] for state in OPEN_ITEMS),

@@ -8,6 +8,7 @@ other's way; these times are by the database's clock (``panel.retries.clock``).
 from __future__ import annotations
 
 import uuid
+from datetime import datetime
 from typing import Final
 
 from django.conf import settings
@@ -22,6 +23,7 @@ from panel.retries.states import (
     ChunkState,
     ItemState,
     JobState,
+    WaitsFor,
 )
 from panel.servers.models import Server
 
@@ -39,6 +41,10 @@ class RetryJob(models.Model):
     job again, null once nothing is left to do. ``claimed_by`` is the worker that has it, as ``host:process:token``.
     ``chunk_now`` is what a chunk may have while Airflow answers slowly, null otherwise. ``canary_passed``: the careful
     first part is over. ``finished_at`` is set once every item has its final state, also for a cancelled job.
+
+    ``counts_from``: results before it no longer stop the job, a person has seen them. ``waits_for`` and ``waits_until``
+    tell what a job that sends waits for; ``until`` is null where only results tell. A job may be followed by one more
+    for what failed again: ``parent`` is the job before it, ``round`` its number of at most ``rounds``.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -56,7 +62,22 @@ class RetryJob(models.Model):
     chunks_per_minute = models.FloatField(null=True)
     canary = models.PositiveIntegerField(null=True)
     canary_max_failure_rate = models.FloatField(null=True)
+    canary_by_group = models.BooleanField(default=False)
     canary_passed = models.BooleanField(default=False)
+    wave_size = models.PositiveIntegerField(null=True)
+    wave_pause_seconds = models.PositiveIntegerField(null=True)
+    stop_failure_rate = models.FloatField(null=True)
+    counts_from = models.DateTimeField(null=True)
+    not_before = models.DateTimeField(null=True)
+    window_start = models.CharField(max_length=5, blank=True)
+    window_end = models.CharField(max_length=5, blank=True)
+    time_zone = models.CharField(max_length=64, default="UTC")
+    rounds = models.PositiveSmallIntegerField(default=1)
+    round_pause_seconds = models.PositiveIntegerField(null=True)
+    round = models.PositiveSmallIntegerField(default=1)
+    parent = models.OneToOneField("self", null=True, on_delete=models.PROTECT, related_name="next_round")
+    waits_for = models.CharField(max_length=12, choices=WaitsFor, blank=True)
+    waits_until = models.DateTimeField(null=True)
     idempotency_key = models.CharField(max_length=200, blank=True)
     body_hash = models.CharField(max_length=64)
     state = models.CharField(max_length=12, choices=JobState, default=JobState.PLANNED)
@@ -97,6 +118,39 @@ class RetryJob(models.Model):
     def marks_as(self) -> str:
         """Airflow's state that it marks its instances as; "" for a retry."""
         return Action(self.action).marks_as
+
+    @property
+    def is_careful(self) -> bool:
+        """The first indices tell whether the rest is retried."""
+        return self.canary is not None or self.canary_by_group
+
+    @property
+    def starts_at_once(self) -> bool:
+        """Each chunk runs when it is sent; otherwise all start together after the last one (AIRFLOW.md §5)."""
+        return bool(
+            self.is_careful
+            or self.chunks_per_minute
+            or self.wave_size
+            or self.stop_failure_rate is not None
+            or self.window_start
+        )
+
+    @property
+    def waiting_for(self) -> str:
+        """What it waits for before it sends on; "" when it does not, or no longer sends by itself."""
+        if self.state == JobState.SCHEDULED:
+            return WaitsFor.TIME
+        return self.waits_for if self.state == JobState.RUNNING else ""
+
+    @property
+    def waiting_until(self) -> datetime | None:
+        if self.state == JobState.SCHEDULED:
+            return self.not_before
+        return self.waits_until if self.waiting_for else None
+
+    @property
+    def has_more_rounds(self) -> bool:
+        return self.round < self.rounds
 
 
 class RetryRun(models.Model):
@@ -179,10 +233,10 @@ class RetryChunk(models.Model):
 class RetryItem(models.Model):
     """One index of a job; ``map_index`` is -1 for an unmapped failed upstream.
 
-    ``ti_id``, ``try_number`` and the ``…_before`` fields are from when it was chosen; ``new_try_number``, ``outcome``
-    and ``error_…`` from its new try; ``max_tries`` is what our clear left it, so that the clear of somebody else shows.
-    Items are sent in the order of their keys. The second constraint is what makes
-    an index belong to one unfinished job only.
+    ``ti_id``, ``try_number`` and the ``…_before`` fields are from when it was chosen; ``new_…``, ``outcome`` and
+    ``error_…`` from its new try; ``max_tries`` is what our clear left it, so that the clear of somebody else shows.
+    Items are sent in the order of their keys, the ``canary`` ones first, then wave by ``wave`` (from 1; 0 where there
+    are none). The second constraint is what makes an index belong to one unfinished job only.
     """
 
     job = models.ForeignKey(RetryJob, on_delete=models.CASCADE, related_name="items")
@@ -194,12 +248,14 @@ class RetryItem(models.Model):
     why = models.CharField(max_length=LONGEST_WHY, blank=True)
     chunk = models.ForeignKey(RetryChunk, null=True, on_delete=models.SET_NULL, related_name="items")
     canary = models.BooleanField(default=False)
+    wave = models.PositiveIntegerField(default=0)
     ti_id = models.CharField(max_length=40)
     try_number = models.PositiveIntegerField(default=0)
     outcome_before = models.CharField(max_length=20)
     error_type_before = models.CharField(max_length=200, blank=True)
     error_message_before = models.TextField(blank=True)
     max_tries = models.PositiveIntegerField(null=True)
+    new_ti_id = models.CharField(max_length=40, blank=True)
     new_try_number = models.PositiveIntegerField(null=True)
     outcome = models.CharField(max_length=20, blank=True)
     error_type = models.CharField(max_length=200, blank=True)

@@ -17,11 +17,13 @@ from django.utils.translation import ngettext
 
 from panel.retries import selectors
 from panel.retries.models import RetryJob
-from panel.retries.states import OPEN_ITEMS, SENDING_JOBS, ItemState, JobState
+from panel.retries.states import SENDING_JOBS, ItemState, JobState, WaitsFor
+from panel.retries.waiting import waiting_words
 from panel.ui.words import grouped_words
 
 FORGOTTEN: Final = timedelta(seconds=90)
 """A job that is due for so long and that nobody works on: no worker runs, or all are busy. Longer than a lease."""
+FAR: Final = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,11 @@ class Outlook:
     @property
     def is_ahead(self) -> bool:
         return self.until is not None and self.until > timezone.now()
+
+    @property
+    def is_far(self) -> bool:
+        """One wants the time by the clock, too."""
+        return self.until is not None and self.until > timezone.now() + FAR
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,30 +114,15 @@ def _unsure(now: Standing) -> Outlook | None:
     return Outlook(words, unsure_until)
 
 
-def _canary(now: Standing) -> Outlook | None:
-    job, counts = now.job, now.counts
-    if job.canary is None or job.canary_passed or job.state not in SENDING_JOBS:
+def _waits(now: Standing) -> Outlook | None:
+    """What its policy makes it wait for; a task downstream that runs at the moment is the worker's to tell."""
+    job = now.job
+    words = waiting_words(job)
+    if not words or (job.waiting_for == WaitsFor.DOWNSTREAM and job.state_reason):
         return None
-    first = selectors.canary_counts(job)
-    if first[ItemState.PENDING] or not sum(first[state] for state in OPEN_ITEMS):
+    if job.waiting_until is not None and job.waiting_until <= timezone.now():
         return None
-    words = _("Waits for the first %(first)s; the other %(rest)s follow if at most %(rate)s%% of them fail again.")
-    numbers = {
-        "first": grouped_words(sum(first.values())),
-        "rest": grouped_words(counts[ItemState.PENDING]),
-        "rate": f"{(job.canary_max_failure_rate or 0) * 100:g}",
-    }
-    return Outlook(words % numbers)
-
-
-def _pace(now: Standing) -> Outlook | None:
-    job, counts = now.job, now.counts
-    if not (job.chunks_per_minute and job.last_chunk_at and counts[ItemState.PENDING]) or job.state not in SENDING_JOBS:
-        return None
-    next_chunk = job.last_chunk_at + timedelta(seconds=60 / job.chunks_per_minute)
-    size = min(job.chunk_size, counts[ItemState.PENDING])
-    words = ngettext("The next chunk, %(shown)s index, goes.", "The next chunk, %(shown)s indices, goes.", size)
-    return Outlook(words % {"shown": grouped_words(size)}, next_chunk) if next_chunk > timezone.now() else None
+    return Outlook(words, job.waiting_until)
 
 
 def _sending(now: Standing) -> Outlook | None:
@@ -171,8 +163,7 @@ _SAYINGS: Final[tuple[Saying, ...]] = (
     _airflow_away,
     _unsure,
     _planned,
-    _canary,
-    _pace,
+    _waits,
     _sending,
     _hindered,
     _watching,

@@ -17,7 +17,7 @@ from panel.domain.error_groups import masked
 from panel.domain.index_expression import IndexExpression
 from panel.retries.clock import database_now
 from panel.retries.models import ReportMail, RetryChunk, RetryItem, RetryJob, RetryRun, RetryTarget
-from panel.retries.states import OPEN_ITEMS, ChunkKind, ChunkState, ItemState
+from panel.retries.states import CANCELLABLE, OPEN_ITEMS, ChunkKind, ChunkState, ItemState, JobState
 
 _SHORT_ID: Final = re.compile(r"\b[0-9a-f]{8}\b")
 
@@ -70,6 +70,16 @@ def unclaimed(now: datetime) -> Q:
     return Q(claimed_until=None) | Q(claimed_until__lte=now) | Q(claimed_until__gt=longest)
 
 
+def next_round(of: RetryJob) -> RetryJob | None:
+    """The job over what failed again in this one."""
+    return RetryJob.objects.filter(parent=of).first()
+
+
+def cancellable_states(of: RetryJob) -> frozenset[JobState]:
+    """A job of which everything was sent can still be cancelled when that spares its further rounds."""
+    return CANCELLABLE | {JobState.WATCHING} if of.has_more_rounds else CANCELLABLE
+
+
 def counts(of: RetryJob) -> dict[str, int]:
     """Items by their current state, every state named; the numbers sum to ``total``."""
     return counts_of([of])[of.pk]
@@ -94,6 +104,19 @@ def targets_with_counts(of: RetryJob) -> list[tuple[RetryTarget, dict[str, int]]
         (target, {state.value: found.get(target.pk, {}).get(state.value, 0) for state in ItemState})
         for target in targets(of)
     ]
+
+
+def first_and_rest(of: RetryJob) -> tuple[int, int]:
+    """How many indices go first, and how many are still to be sent."""
+    rows = RetryItem.objects.filter(job=of)
+    return rows.filter(canary=True).count(), rows.filter(state=ItemState.PENDING).count()
+
+
+def wave_under_way(of: RetryJob) -> tuple[int, int]:
+    """The number of the last wave of which anything was sent, and how many there are."""
+    rows = RetryItem.objects.filter(job=of)
+    last = rows.exclude(sent_at=None).aggregate(wave=Max("wave"))["wave"]
+    return last or 0, rows.aggregate(wave=Max("wave"))["wave"] or 0
 
 
 def items(of: RetryJob) -> QuerySet[RetryItem]:
@@ -186,11 +209,6 @@ def unsure_until(of: RetryJob) -> datetime | None:
     lost = RetryChunk.objects.filter(run__job=of, state=ChunkState.SENDING).exclude(message="")
     latest: datetime | None = lost.aggregate(latest=Max("unsure_until"))["latest"]
     return latest
-
-
-def canary_counts(of: RetryJob) -> dict[str, int]:
-    """The indices that go first, by state."""
-    return {state.value: 0 for state in ItemState} | dict(_by_state(RetryItem.objects.filter(job=of, canary=True)))
 
 
 def what_happened(of: RetryJob) -> list[RetryRun]:

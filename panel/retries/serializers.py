@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from math import isfinite
 from typing import Any
+from uuid import UUID
 
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -17,12 +19,12 @@ from panel.retries import selectors
 from panel.retries.asks import LONGEST_KEY, MOST_MAPPED_TASKS, Ask
 from panel.retries.choice import by_error_group, by_outcome
 from panel.retries.estimates import Load
-from panel.retries.models import USUAL_CHUNK, RetryItem, RetryJob
+from panel.retries.models import RetryItem, RetryJob
 from panel.retries.outlook import Outlook, outlook_of
 from panel.retries.policies import Policy
 from panel.retries.report import Report, closing_sentence
 from panel.retries.services import Preview
-from panel.retries.states import Action, ItemState
+from panel.retries.states import Action, ItemState, WaitsFor
 from panel.retries.tokens import LONGEST_TOKEN
 from panel.strict import StrictSerializer
 
@@ -131,7 +133,17 @@ class RetrySerializer(AskSerializer):
     chunk_size = serializers.IntegerField(required=False, allow_null=True)
     chunks_per_minute = serializers.FloatField(required=False, allow_null=True)
     canary = serializers.IntegerField(required=False, allow_null=True)
+    canary_by_group = serializers.BooleanField(required=False, help_text="One of each error group goes first.")
     canary_max_failure_rate = serializers.FloatField(required=False, allow_null=True)
+    wave_size = serializers.IntegerField(required=False, allow_null=True)
+    wave_pause_seconds = serializers.IntegerField(required=False, allow_null=True)
+    stop_failure_rate = serializers.FloatField(required=False, allow_null=True)
+    not_before = serializers.DateTimeField(required=False, allow_null=True)
+    window_start = serializers.CharField(required=False, allow_null=True, help_text="A time of day: 22:00")
+    window_end = serializers.CharField(required=False, allow_null=True)
+    time_zone = serializers.CharField(required=False, max_length=64, help_text="Of the window: Europe/Berlin")
+    rounds = serializers.IntegerField(required=False, help_text="At most so many jobs in all, this one included.")
+    round_pause_seconds = serializers.IntegerField(required=False, allow_null=True)
     idempotency_key = serializers.CharField(
         required=False, allow_blank=True, allow_null=True, max_length=LONGEST_KEY, trim_whitespace=False
     )
@@ -139,14 +151,9 @@ class RetrySerializer(AskSerializer):
     mail_report = serializers.BooleanField(required=False, help_text="Mail the report to you when the job is over.")
 
     def policy(self) -> Policy:
-        values = self.validated_data
-        chunk_size = values.get("chunk_size")
-        return Policy(
-            chunk_size=USUAL_CHUNK if chunk_size is None else chunk_size,
-            chunks_per_minute=values.get("chunks_per_minute"),
-            canary=values.get("canary"),
-            canary_max_failure_rate=values.get("canary_max_failure_rate"),
-        )
+        names = {field.name for field in fields(Policy)}
+        given = {name: value for name, value in self.validated_data.items() if name in names and value is not None}
+        return Policy(**given)
 
 
 class LeftOutSerializer(serializers.Serializer[Any]):
@@ -297,14 +304,20 @@ class JobSerializer(serializers.ModelSerializer[RetryJob]):
     url = serializers.SerializerMethodField()
     outlook = serializers.SerializerMethodField(help_text="What happens next; null once it is finished.")
     summary = serializers.SerializerMethodField(help_text="One sentence, once it is finished.")
+    previous_round = serializers.UUIDField(source="parent_id", allow_null=True)
+    next_round = serializers.SerializerMethodField(help_text="The job over what failed again in this one.")
+    waits_for = serializers.ChoiceField(source="waiting_for", choices=WaitsFor.choices, allow_blank=True)
+    waits_until = serializers.DateTimeField(source="waiting_until", allow_null=True)
 
     class Meta:
         model = RetryJob
         fields = [
             "id", "server", "user", "action", "reason", "state", "state_reason", "total", "counts", "selection",
             "skipped", "include_downstream", "include_settled", "run_on_latest_version", "chunk_size",
-            "chunks_per_minute", "canary", "canary_max_failure_rate", "created_at", "started_at", "finished_at",
-            "outlook", "summary", "url",
+            "chunks_per_minute", "canary", "canary_by_group", "canary_max_failure_rate", "wave_size",
+            "wave_pause_seconds", "stop_failure_rate", "not_before", "window_start", "window_end", "time_zone",
+            "rounds", "round_pause_seconds", "round", "previous_round", "next_round", "waits_for", "waits_until",
+            "created_at", "started_at", "finished_at", "outlook", "summary", "url",
         ]  # fmt: skip
         read_only_fields = fields
 
@@ -317,6 +330,10 @@ class JobSerializer(serializers.ModelSerializer[RetryJob]):
     def get_outlook(self, job: RetryJob) -> dict[str, Any] | None:
         outlook = outlook_of(job, self.get_counts(job))
         return None if outlook is None else dict(OutlookSerializer(outlook).data)
+
+    def get_next_round(self, job: RetryJob) -> UUID | None:
+        following = selectors.next_round(job) if job.has_more_rounds and job.finished_at is not None else None
+        return following.pk if following else None
 
     def get_url(self, job: RetryJob) -> str:
         path = reverse("retries:job_detail", args=[job.pk])

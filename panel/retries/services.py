@@ -30,7 +30,7 @@ from panel.retries.estimates import Load, estimate_load, estimate_seconds, secon
 from panel.retries.models import RetryItem, RetryJob
 from panel.retries.planning import confirmed_plan, make_plan
 from panel.retries.policies import Policy
-from panel.retries.states import CANCELLABLE, PAUSABLE, ItemState, JobState
+from panel.retries.states import PAUSABLE, ItemState, JobState
 from panel.retries.storing import store_job
 from panel.retries.tokens import Shown, check_same_below, check_shown, plan_token, read_token
 from panel.servers.models import Server
@@ -132,21 +132,38 @@ def pause_job(*, user: User, job: RetryJob) -> RetryJob:
 
 
 def resume_job(*, user: User, job: RetryJob) -> RetryJob:
-    """Send on. After a careful first part that failed too often, this is the decision to go on. Raises Conflicting."""
+    """Send on, or wait again for the time it was put off to. Raises Conflicting.
+
+    After too many failed again, this is the decision to go on: those results stop the job no more.
+    """
+    now = timezone.now()
+    is_later = job.not_before is not None and job.not_before > now
     with transaction.atomic():
-        if not _move(job, {JobState.PAUSED}, JobState.RUNNING, ""):
+        if not _move(job, {JobState.PAUSED}, JobState.SCHEDULED if is_later else JobState.RUNNING, ""):
             raise _too_late(job, _("Only a paused job can be resumed"))
         _pass_canary(job)
+        RetryJob.objects.filter(pk=job.pk).update(counts_from=now)
         _record(user, job, "retries.resume")
         wake("retries.run_job", str(job.pk))
     return selectors.job(job.pk)
 
 
+def start_job(*, user: User, job: RetryJob) -> RetryJob:
+    """Do not wait for the time the job was put off to. Raises Conflicting."""
+    with transaction.atomic():
+        if not _move(job, {JobState.SCHEDULED}, JobState.PLANNED, ""):
+            raise _too_late(job, _("Only a scheduled job can be started before its time"))
+        RetryJob.objects.filter(pk=job.pk).update(not_before=timezone.now())
+        _record(user, job, "retries.start")
+        wake("retries.run_job", str(job.pk))
+    return selectors.job(job.pk)
+
+
 def cancel_job(*, user: User, job: RetryJob) -> RetryJob:
-    """Send nothing more, for good. What was sent runs in Airflow and is watched to its end. Raises Conflicting."""
+    """Send nothing more, for good, and plan no further round. What was sent is watched on. Raises Conflicting."""
     with transaction.atomic():
         reason = _("Cancelled by %(user)s.") % {"user": user.get_username()}
-        if not _move(job, CANCELLABLE, JobState.CANCELLED, reason):
+        if not _move(job, selectors.cancellable_states(job), JobState.CANCELLED, reason):
             raise _too_late(job, _("Everything was sent already, so there is nothing left to cancel"))
         # An item that a worker is sending at this moment is no longer pending; its fate is read from Airflow.
         cancelled = RetryItem.objects.filter(job=job, state=ItemState.PENDING).update(

@@ -59,6 +59,19 @@ OPEN_ITEMS: Final = (ItemState.PENDING, ItemState.SENDING, ItemState.SENT)
 SETTLED_ITEMS: Final = tuple(state for state in ItemState if state not in OPEN_ITEMS)
 
 
+class WaitsFor(TextChoices):
+    """What a job that still sends waits for before its next request."""
+
+    TIME = "time", _("the time it was put off to")
+    WINDOW = "window", _("the hours in which it may send")
+    CANARY = "canary", _("the results of its careful first part")
+    WAVE = "wave", _("the results of the wave that is under way")
+    WAVE_PAUSE = "wave_pause", _("the pause after a wave")
+    PACE = "pace", _("its pace")
+    SLOW_ANSWER = "slow_answer", _("an Airflow that answers slowly to recover")
+    DOWNSTREAM = "downstream", _("the last indices to end, before the tasks downstream run again")
+
+
 class ChunkKind(TextChoices):
     ITEMS = "items", _("indices")
     DOWNSTREAM = "downstream", _("downstream")

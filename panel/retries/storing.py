@@ -12,6 +12,8 @@ from panel.retries.choice import Candidate, Plan, RunChoice, TaskChoice
 from panel.retries.clock import database_now
 from panel.retries.models import RetryItem, RetryJob, RetryRun, RetryTarget
 from panel.retries.policies import Policy
+from panel.retries.states import JobState
+from panel.retries.turns import Turns
 from panel.servers.models import Server
 
 
@@ -26,10 +28,12 @@ def store_job(
     idempotency_key: str,
     body_hash: str,
 ) -> RetryJob:
-    """The stored job, due now. Call it inside a transaction.
+    """The stored job, due now or at the time it was put off to. Call it inside a transaction.
 
     Raises IntegrityError when the key is taken, or when an index belongs to another unfinished job by now.
     """
+    now = database_now()
+    is_later = policy.not_before is not None and policy.not_before > now
     job = RetryJob.objects.create(
         server=server,
         user=user,
@@ -44,10 +48,11 @@ def store_job(
         idempotency_key=idempotency_key,
         body_hash=body_hash,
         total=plan.count,
-        next_at=database_now(),
-        **policy.as_json(),
+        state=JobState.SCHEDULED if is_later else JobState.PLANNED,
+        next_at=policy.not_before if is_later else now,
+        **policy.as_fields(),
     )
-    careful = policy.canary or 0
+    turns = Turns(policy)
     for position, choice in enumerate(plan.runs):
         run = RetryRun.objects.create(
             job=job,
@@ -58,10 +63,9 @@ def store_job(
             followers=choice.followers,
         )
         blanks = {task.task_id: _blank(job, _target(run, task)) for task in choice.tasks}
-        items = [_item(blanks[task.task_id], candidate) for task, candidate in _in_order(choice, ask)]
-        for item in items[:careful]:
-            item.canary = True
-        careful = max(0, careful - len(items))
+        ordered = list(_in_order(choice, ask))
+        items = [_item(blanks[task.task_id], candidate) for task, candidate in ordered]
+        turns.give(items, [candidate.error_group for _task, candidate in ordered])
         insert_items(items)
     return job
 

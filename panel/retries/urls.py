@@ -14,5 +14,6 @@ urlpatterns = [
     path("retry-jobs/<uuid:job_id>/pause/", views.job_pause, name="job_pause"),
     path("retry-jobs/<uuid:job_id>/resume/", views.job_resume, name="job_resume"),
     path("retry-jobs/<uuid:job_id>/mail/", views.job_mail, name="job_mail"),
+    path("retry-jobs/<uuid:job_id>/start/", views.job_start, name="job_start"),
     path("retry-jobs/<uuid:job_id>/cancel/", views.job_cancel, name="job_cancel"),
 ]

@@ -32,7 +32,15 @@ from panel.retries.mailing import can_mail, order_report
 from panel.retries.models import RetryJob
 from panel.retries.places import Place
 from panel.retries.recent_failures import RecentForm, recent_failures
-from panel.retries.services import Preview, cancel_job, pause_job, preview_retry, request_retry, resume_job
+from panel.retries.services import (
+    Preview,
+    cancel_job,
+    pause_job,
+    preview_retry,
+    request_retry,
+    resume_job,
+    start_job,
+)
 from panel.retries.states import Action as JobAction
 from panel.retries.states import ItemState, JobState
 
@@ -216,7 +224,7 @@ def job_list(request: HttpRequest) -> HttpResponse:
     context = {
         "page": page,
         "rows": [job_page.Row.of(job, counts[job.pk]) for job in page.rows],
-        "states": [choice for choice in JobState.choices if choice[0] != JobState.SCHEDULED],
+        "states": JobState.choices,
         "state": state,
         "mapped_task": mapped_task,
     }
@@ -266,6 +274,12 @@ def job_pause(request: HttpRequest, job_id: UUID) -> HttpResponseBase:
 @require_POST
 def job_resume(request: HttpRequest, job_id: UUID) -> HttpResponseBase:
     return _changed(request, job_id, resume_job)
+
+
+@requires(Action.RETRY)
+@require_POST
+def job_start(request: HttpRequest, job_id: UUID) -> HttpResponseBase:
+    return _changed(request, job_id, start_job)
 
 
 @requires(Action.RETRY)

@@ -37,7 +37,15 @@
     }
   };
 
-  const refresh = () => { localise(document); tick(); };
+  // Times of day that a person types are meant in the zone of this browser; without JavaScript they stay in UTC.
+  const tellZone = () => {
+    const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+    if (!zone) return;
+    for (const input of document.querySelectorAll("input[data-time-zone]")) input.value = zone;
+    for (const element of document.querySelectorAll("[data-time-zone-name]")) element.textContent = zone;
+  };
+
+  const refresh = () => { localise(document); tellZone(); tick(); };
   const rendered = document.querySelector("meta[name='rendered-at']");
   if (rendered && performance.getEntriesByType("navigation")[0]?.type !== "back_forward") readClock(rendered.content);
   refresh();

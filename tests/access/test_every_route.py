@@ -43,6 +43,7 @@ MORE_THAN_LOOKING = {
         "POST /api/v1/retry-jobs/preview/",
         "POST /api/v1/retry-jobs/ID/pause/",
         "POST /api/v1/retry-jobs/ID/resume/",
+        "POST /api/v1/retry-jobs/ID/start/",
         "POST /api/v1/retry-jobs/ID/cancel/",
         "page /mapped-tasks/ID/retry/",
         "page /retry/",
@@ -51,6 +52,7 @@ MORE_THAN_LOOKING = {
         "page /servers/ID/dags/ID/runs/ID/tasks/ID/results/read/",
         "page /retry-jobs/ID/pause/",
         "page /retry-jobs/ID/resume/",
+        "page /retry-jobs/ID/start/",
         "page /retry-jobs/ID/cancel/",
     },
     "launch": {

@@ -26,9 +26,11 @@ from tests.fakes.airflow import FakeAirflow, Task
 
 FAILED = [Outcome.HARD_FAILURE, Outcome.SOFT_FAILURE, Outcome.UPSTREAM_FAILED]
 TIMES = {
-    RetryJob: ("next_at", "claimed_until", "last_chunk_at", "progress_at"),
+    RetryJob: (
+        "next_at", "claimed_until", "last_chunk_at", "progress_at", "not_before", "waits_until", "counts_from"
+    ),
     RetryChunk: ("unsure_until", "sent_at"),
-    RetryItem: ("sent_at",),
+    RetryItem: ("sent_at", "settled_at"),
     Dag: ("synced_at", "due_at", "claimed_until"),
     DagRun: ("synced_at", "due_at", "claimed_until", "changed_at"),
     MappedTask: ("synced_at", "due_at", "claimed_until", "changed_at", "watermark", "full_synced_at"),

@@ -14,7 +14,9 @@ from panel.retries.models import RetryJob
 from panel.retries.policies import Policy
 from panel.retries.runner import jobs as jobs_of_runner
 from panel.retries.runner.claims import Claim
+from panel.retries.runner.gates import Wait
 from panel.retries.services import cancel_job, pause_job, resume_job
+from panel.retries.states import WaitsFor
 from tests.retries.conftest import Killed, pass_time
 
 pytestmark = pytest.mark.django_db
@@ -346,7 +348,8 @@ def test_a_person_who_pauses_at_the_last_moment_is_heard_at_once(etl, jobs, wire
         monkeypatch.setattr(jobs_of_runner, "finish", keep)
         pause_job(user=operator, job=job)
 
-    monkeypatch.setattr(jobs_of_runner, "_may_send", lambda job, claim: database_now() + timedelta(hours=1))
+    in_an_hour = Wait(WaitsFor.PACE, database_now() + timedelta(hours=1))
+    monkeypatch.setattr(jobs_of_runner, "what_to_wait_for", lambda job: in_an_hour)
     monkeypatch.setattr(jobs_of_runner, "finish", pause_then_finish)
     runner.run_job(job.pk)
     assert list(selectors.due_jobs()) == [job]

@@ -18,10 +18,22 @@ from panel.retries.runner.claims import Claim
 from panel.retries.runner.marking import sync_marked
 from panel.retries.runner.requests import CALM, Key, clear, mark_sent, write_down_others
 from panel.retries.runner.speed import chunk_size
-from panel.retries.states import ChunkKind, ChunkState, JobState
+from panel.retries.states import ChunkKind, ChunkState, ItemState, JobState
 
 LOOK_EVERY: Final = timedelta(seconds=3)
 LOOKED_AT_ONCE: Final = 500
+
+
+def runs_to_close(job: RetryJob) -> list[RetryRun]:
+    """Runs of which everything was sent (or given up) and whose downstream has not been started yet.
+
+    A paused job starts no tasks downstream; what it had begun to start is finished.
+    """
+    unsent = RetryItem.objects.filter(job=job, state__in=[ItemState.PENDING, ItemState.SENDING])
+    runs = RetryRun.objects.filter(job=job, closed_at=None).exclude(pk__in=unsent.values("target__run_id"))
+    if job.state != JobState.PAUSED:
+        return list(runs)
+    return [run for run in runs if not run.downstream or _sent(run, ChunkKind.DOWNSTREAM).exists()]
 
 
 def close_run(job: RetryJob, run: RetryRun, airflow: Airflow, claim: Claim) -> datetime | None:
@@ -29,6 +41,8 @@ def close_run(job: RetryJob, run: RetryRun, airflow: Airflow, claim: Claim) -> d
 
     Raises AirflowError, ClaimLost.
     """
+    if job.starts_at_once and run.downstream and _is_under_way(run):
+        return database_now() + LOOK_EVERY
     wait = None
     if job.marks_as:
         sync_marked(run)
@@ -43,6 +57,10 @@ def close_run(job: RetryJob, run: RetryRun, airflow: Airflow, claim: Claim) -> d
         with claim.fenced():
             RetryRun.objects.filter(pk=run.pk).update(closed_at=database_now())
     return wait
+
+
+def _is_under_way(run: RetryRun) -> bool:
+    return RetryItem.objects.filter(target__run=run, state=ItemState.SENT).exists()
 
 
 def release_run(job: RetryJob, run: RetryRun, airflow: Airflow, claim: Claim) -> None:

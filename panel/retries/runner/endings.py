@@ -26,7 +26,7 @@ _UNREADABLE: Final = frozenset({ResultState.FORBIDDEN, ResultState.EXTERNAL, Res
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How one sent item ended."""
+    """How one sent item ended. ``ti_id`` is known where it ended by itself: only that goes into a further round."""
 
     state: ItemState
     why: str = ""
@@ -34,6 +34,7 @@ class Ending:
     outcome: str = ""
     error_type: str = ""
     error_message: str = ""
+    ti_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +103,7 @@ def ending_of(item: RetryItem, seen: Seen, hands: Callable[[], Hands]) -> Ending
     if not seen.settled or (seen.outcome is Outcome.HARD_FAILURE and _error_is_coming(seen)):
         return None
     state, why = meaning(seen.outcome, seen.reason)
-    return Ending(state, why, seen.try_number, seen.outcome, seen.error_type, seen.error_message)
+    return Ending(state, why, seen.try_number, seen.outcome, seen.error_type, seen.error_message, seen.ti_id)
 
 
 def meaning(outcome: Outcome, reason: str = "") -> tuple[ItemState, str]:

@@ -10,6 +10,7 @@ from panel.retries.clock import database_now
 from panel.retries.mailing import mail_at_end
 from panel.retries.models import RetryItem, RetryJob, RetryRun
 from panel.retries.runner.claims import Claim
+from panel.retries.runner.rounds import plan_next_round
 from panel.retries.states import OPEN_ITEMS, SENDING_JOBS, ItemState, JobState
 
 
@@ -29,16 +30,18 @@ def _finish(job: RetryJob) -> None:
     if items.filter(state__in=OPEN_ITEMS).exists():
         return
     state, reason = _ending(job)
-    _move(job, state, reason, [JobState.WATCHING])
+    if _move(job, state, reason, [JobState.WATCHING]) and state == JobState.DONE:
+        RetryJob.objects.filter(pk=job.pk).update(state_reason=plan_next_round(job))
     unfinished = RetryJob.objects.filter(pk=job.pk, finished_at=None)
     if unfinished.update(finished_at=database_now(), version=F("version") + 1):
         mail_at_end(job)
 
 
-def _move(job: RetryJob, to: JobState, reason: str, from_states: list[JobState]) -> None:
-    RetryJob.objects.filter(pk=job.pk, state__in=from_states).update(
+def _move(job: RetryJob, to: JobState, reason: str, from_states: list[JobState]) -> bool:
+    moved = RetryJob.objects.filter(pk=job.pk, state__in=from_states).update(
         state=to, state_reason=reason, version=F("version") + 1
     )
+    return bool(moved)
 
 
 def _ending(job: RetryJob) -> tuple[JobState, str]:

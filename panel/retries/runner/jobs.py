@@ -14,17 +14,17 @@ from panel.airflow import Airflow, AirflowError, Forbidden, Unauthorized, Unsupp
 from panel.retries import selectors
 from panel.retries.clock import database_now
 from panel.retries.models import RetryItem, RetryJob, RetryRun
-from panel.retries.runner.canaries import CanaryGate, canary_gate
 from panel.retries.runner.claims import Claim, ClaimLost
-from panel.retries.runner.closing import close_run, release_run
+from panel.retries.runner.closing import close_run, release_run, runs_to_close
 from panel.retries.runner.finishing import finish
+from panel.retries.runner.gates import Wait, note_wait, sendable, what_to_wait_for
 from panel.retries.runner.marking import mark_next
 from panel.retries.runner.requests import RefusedForGood, settle_items
 from panel.retries.runner.resolving import resolve_chunks
 from panel.retries.runner.sending import send_next
-from panel.retries.runner.speed import pause_until
+from panel.retries.runner.verdicts import pause_when_too_many_failed
 from panel.retries.runner.watching import watch
-from panel.retries.states import SENDING_JOBS, ItemState, JobState
+from panel.retries.states import SENDING_JOBS, ItemState, JobState, WaitsFor
 from panel.servers.client import open_client
 from panel.wake import wake
 
@@ -70,6 +70,8 @@ def run_job(job_id: UUID) -> None:
 
 def _step(job: RetryJob, claim: Claim) -> datetime | None:
     """Do the next thing; when to look again, ``None`` for never."""
+    if job.state == JobState.SCHEDULED and job.not_before and job.not_before > database_now():
+        return job.not_before
     try:
         with open_client(job.server) as airflow:
             next_at = _next(job, claim, airflow)
@@ -92,36 +94,39 @@ def _next(job: RetryJob, claim: Claim, airflow: Airflow) -> datetime | None:
         return unsure_until
     if job.state in OVER_FOR_ITEMS:
         _give_up_the_rest(job, claim)
-    waits: list[datetime | None] = []
-    held_up = False
-    if job.state in SENDING_JOBS:
+    wait: Wait | None = None
+    goes_on_at = None
+    if job.state in {JobState.SCHEDULED, *SENDING_JOBS}:
         _start(job)
-        wait = _may_send(job, claim)
+        if job.starts_at_once:
+            watch(job, airflow, claim)  # the results so far decide whether and when more is sent
+        if pause_when_too_many_failed(job, claim):
+            return database_now()
+        wait = what_to_wait_for(job)
         run = _run_to_send(job)
         if run is not None:
             _close(job, airflow, claim)  # one that has to wait, or is refused, is closed later: the next goes meanwhile
         if run is not None and wait is None:
-            wait = (mark_next if job.marks_as else send_next)(job, run, airflow, claim)
-            if wait is None:
+            note_wait(job, None, claim)
+            goes_on_at = (mark_next if job.marks_as else send_next)(job, run, airflow, claim)
+            if goes_on_at is None:
                 return database_now()
-            held_up = True
-        waits.append(wait)
     closing, refusals = _close(job, airflow, claim)
-    waits += closing
-    refusals += _release(job, airflow, claim, held_up=held_up)
-    waits.append(watch(job, airflow, claim))
+    refusals += _release(job, airflow, claim, held_up=goes_on_at is not None)
+    closes_at = min((moment for moment in closing if moment is not None), default=None)
+    note_wait(job, wait or (Wait(WaitsFor.DOWNSTREAM) if closes_at and job.starts_at_once else None), claim)
+    moments = [goes_on_at, closes_at, wait.look_at if wait else None, watch(job, airflow, claim)]
     if refusals:
         raise refusals[0]
     finish(job, claim)
-    moments = [moment for moment in waits if moment is not None]
-    return min(moments, default=None) or _not_forgotten(job)
+    return min((moment for moment in moments if moment is not None), default=None) or _not_forgotten(job)
 
 
 def _close(job: RetryJob, airflow: Airflow, claim: Claim) -> tuple[list[datetime | None], list[AirflowError]]:
     """When to go on with runs that have to wait, and what was refused: no run holds up another."""
     waits: list[datetime | None] = []
     refusals: list[AirflowError] = []
-    for run in _runs_to_close(job):
+    for run in runs_to_close(job):
         try:
             waits.append(close_run(job, run, airflow, claim))
         except AirflowError as error:
@@ -155,40 +160,17 @@ def _not_forgotten(job: RetryJob) -> datetime | None:
 
 def _start(job: RetryJob) -> None:
     now = database_now()
-    started = RetryJob.objects.filter(pk=job.pk, state=JobState.PLANNED).update(
-        state=JobState.RUNNING, started_at=now, progress_at=now, version=F("version") + 1
+    RetryJob.objects.filter(pk=job.pk, started_at=None).update(started_at=now, progress_at=now)
+    started = RetryJob.objects.filter(pk=job.pk, state__in=[JobState.PLANNED, JobState.SCHEDULED]).update(
+        state=JobState.RUNNING, version=F("version") + 1
     )
     if started:
         job.state = JobState.RUNNING
 
 
 def _run_to_send(job: RetryJob) -> RetryRun | None:
-    first = (
-        RetryItem.objects.filter(job=job, state=ItemState.PENDING).select_related("target__run").order_by("pk").first()
-    )
+    first = sendable(job).select_related("target__run").first()
     return first.target.run if first else None
-
-
-def _runs_to_close(job: RetryJob) -> list[RetryRun]:
-    """Runs of which everything was sent (or given up) and whose downstream has not been started yet."""
-    unsent = RetryItem.objects.filter(job=job, state__in=[ItemState.PENDING, ItemState.SENDING])
-    return list(RetryRun.objects.filter(job=job, closed_at=None).exclude(pk__in=unsent.values("target__run_id")))
-
-
-def _may_send(job: RetryJob, claim: Claim) -> datetime | None:
-    """``None`` when the next chunk may go now, else when to look again."""
-    now = database_now()
-    gate = canary_gate(job, claim)
-    if gate is CanaryGate.WAIT:
-        return now + timedelta(seconds=3)
-    if gate is CanaryGate.STOP:
-        return now
-    if job.chunks_per_minute and job.last_chunk_at:
-        next_chunk = job.last_chunk_at + timedelta(seconds=60 / job.chunks_per_minute)
-        if next_chunk > now:
-            return next_chunk
-    rested = pause_until(job)
-    return rested if rested is not None and rested > now else None
 
 
 def _stop(job: RetryJob, claim: Claim, problem: str) -> datetime:

@@ -15,6 +15,7 @@ from panel.domain.outcomes import Outcome
 from panel.retries.clock import database_now
 from panel.retries.models import RetryChunk, RetryItem, RetryJob, RetryRun
 from panel.retries.runner.claims import Claim
+from panel.retries.runner.gates import sendable
 from panel.retries.runner.requests import (
     CALM,
     Key,
@@ -76,10 +77,7 @@ def send_next(job: RetryJob, run: RetryRun, airflow: Airflow, claim: Claim) -> d
 
 
 def _next_batch(job: RetryJob, run: RetryRun) -> _Batch:
-    pending = RetryItem.objects.filter(job=job, target__run=run, state=ItemState.PENDING)
-    pending = pending.select_related("target").order_by("pk")
-    if job.canary is not None and not job.canary_passed:
-        pending = pending.filter(canary=True)
+    pending = sendable(job).filter(target__run=run).select_related("target")
     most_followers = max((len(below) for below in run.followers.values()), default=0)
     items = list(pending[: max(1, chunk_size(job) // (1 + most_followers))])
     if items and items[0].attempts:  # it was turned away: fewer go with it, until what is in the way is found
@@ -191,7 +189,7 @@ def _resets_run(job: RetryJob, run: RetryRun, items: list[RetryItem]) -> bool:
     Not when more follows at once: on a finished run all chunks wait for the last request, so that everything starts
     together (AIRFLOW.md §5). A careful or paced job wants each chunk to run when it is sent.
     """
-    if job.chunks_per_minute or any(item.canary for item in items):
+    if job.starts_at_once:
         return True
     rest = RetryItem.objects.filter(job=job, target__run=run, state=ItemState.PENDING)
     more_to_come = rest.exclude(pk__in=[item.pk for item in items]).exists()

@@ -212,11 +212,12 @@ def _settle(job: RetryJob, sent: Sequence[RetryItem], endings: dict[int, Ending]
     for item in ended:
         ending = endings[item.pk]
         item.state, item.why, item.settled_at = ending.state, (ending.why or item.why)[:LONGEST_WHY], now
-        item.new_try_number, item.outcome = ending.try_number, ending.outcome
+        item.new_ti_id, item.new_try_number, item.outcome = ending.ti_id, ending.try_number, ending.outcome
         item.error_type, item.error_message = ending.error_type[:200], ending.error_message
         item.same_error = _same_error(item)
     fields = [
-        "state", "why", "settled_at", "new_try_number", "outcome", "error_type", "error_message", "same_error",
+        "state", "why", "settled_at", "new_ti_id", "new_try_number", "outcome", "error_type", "error_message",
+        "same_error",
     ]  # fmt: skip
     with claim.fenced():
         RetryItem.objects.bulk_update(ended, fields, batch_size=500)

@@ -1,0 +1,74 @@
+"""When too many failed again: of the careful first part, or of everything so far. A person then decides."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from django.db.models import F
+from django.utils.translation import gettext as _
+
+from panel.retries.models import RetryItem, RetryJob
+from panel.retries.runner.claims import Claim
+from panel.retries.states import OPEN_ITEMS, SENDING_JOBS, ItemState, JobState
+
+FEWEST_RESULTS: Final = 10
+"""Fewer results stop no job, unless they are all of a wave."""
+
+
+def pause_when_too_many_failed(job: RetryJob, claim: Claim) -> bool:
+    """Judge the results there are. True when the job was paused; what was sent is not affected."""
+    return _too_many_first(job, claim) or _too_many_so_far(job, claim)
+
+
+def canary_is_open(job: RetryJob) -> bool:
+    """The careful first part was sent, and not all of it has ended."""
+    if not job.is_careful or job.canary_passed:
+        return False
+    first = RetryItem.objects.filter(job=job, canary=True)
+    return not first.filter(state=ItemState.PENDING).exists() and first.filter(state__in=OPEN_ITEMS).exists()
+
+
+def _too_many_first(job: RetryJob, claim: Claim) -> bool:
+    if not job.is_careful or job.canary_passed:
+        return False
+    first = RetryItem.objects.filter(job=job, canary=True)
+    if first.filter(state__in=OPEN_ITEMS).exists():
+        return False
+    sent = first.exclude(sent_at=None).count()
+    bad = first.filter(state__in=[ItemState.FAILED_AGAIN, ItemState.LOST]).exclude(sent_at=None).count()
+    allowed = job.canary_max_failure_rate or 0.0
+    if sent and bad / sent > allowed:
+        reason = _(
+            "%(bad)s of the first %(sent)s failed again, more than %(allowed)s%%. Resume to retry the rest anyway."
+        )
+        return _pause(job, claim, reason % {"bad": bad, "sent": sent, "allowed": f"{allowed * 100:g}"})
+    with claim.fenced():
+        RetryJob.objects.filter(pk=job.pk).update(canary_passed=True)
+    job.canary_passed = True
+    return False
+
+
+def _too_many_so_far(job: RetryJob, claim: Claim) -> bool:
+    allowed = job.stop_failure_rate
+    if allowed is None or not RetryItem.objects.filter(job=job, state=ItemState.PENDING).exists():
+        return False
+    sent = RetryItem.objects.filter(job=job, canary=False).exclude(sent_at=None)
+    ended = sent.exclude(state__in=OPEN_ITEMS)
+    if job.counts_from is not None:
+        ended = ended.filter(settled_at__gt=job.counts_from)
+    results = ended.count()
+    bad = ended.filter(state__in=[ItemState.FAILED_AGAIN, ItemState.LOST]).count()
+    wave_is_over = bool(job.wave_size) and not sent.filter(state__in=OPEN_ITEMS).exists()
+    if not results or bad / results <= allowed or not (results >= FEWEST_RESULTS or wave_is_over):
+        return False
+    reason = _(
+        "%(bad)s of the %(results)s indices that ended failed again, more than %(allowed)s%%. "
+        "Resume to retry the rest anyway; counting then begins anew."
+    )
+    return _pause(job, claim, reason % {"bad": bad, "results": results, "allowed": f"{allowed * 100:g}"})
+
+
+def _pause(job: RetryJob, claim: Claim, reason: str) -> bool:
+    sending = RetryJob.objects.filter(pk=job.pk, state__in=SENDING_JOBS)
+    with claim.fenced():
+        return bool(sending.update(state=JobState.PAUSED, state_reason=reason, version=F("version") + 1))
