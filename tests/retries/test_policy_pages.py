@@ -99,7 +99,7 @@ def test_the_parts_are_folded_until_something_is_in_them(etl, as_user, operator)
     task = etl.stage(3, failed=[0])
     assert not any(details(as_user(operator).get(panel_url(task))).values())
     kept = as_user(operator).get(panel_url(task, "outcome=hard_failure&rounds=2&after=02:00"))
-    assert details(kept) == {"careful": False, "pace": False, "again": True, "later": True}
+    assert details(kept) == {"errors": False, "careful": False, "pace": False, "again": True, "later": True}
     assert 'value="02:00"' in kept.content.decode()
 
 

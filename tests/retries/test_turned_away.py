@@ -9,6 +9,7 @@ from panel.airflow.instances import InstancesNamespace
 from panel.retries import selectors
 from panel.retries.policies import Policy
 from panel.retries.runner import requests, speed
+from panel.retries.services import resume_job
 from tests.fakes.airflow import Task
 from tests.fakes.airflow.clearing import RUNNING, Clearing
 from tests.fakes.airflow.wire import refuse
@@ -79,7 +80,9 @@ def test_airflow_gets_longer_for_a_large_chunk_than_for_a_page(etl, jobs, monkey
     assert report.timeout_seconds < chunk.timeout_seconds
 
 
-def test_a_run_whose_downstream_is_refused_holds_up_neither_other_runs_nor_its_own_indices(etl, jobs, monkeypatch):
+def test_a_run_whose_downstream_is_refused_holds_up_neither_other_runs_nor_its_own_indices(
+    etl, jobs, operator, monkeypatch
+):
     first, second = etl.stage(2, failed=[0]), etl.stage(2, failed=[1], run_id="r2")
     clear = Clearing._clear
 
@@ -97,8 +100,10 @@ def test_a_run_whose_downstream_is_refused_holds_up_neither_other_runs_nor_its_o
     assert etl.tries("report", "r2") == {-1: 2}
     assert etl.states() == {0: "success", 1: "success"}, "nothing waits in r1"
     assert jobs.counts(job) == {"recovered": 2}
+    assert "Put that right, then resume the job" in selectors.job(job.pk).state_reason
     assert "Forbidden" in selectors.job(job.pk).state_reason
     monkeypatch.setattr(Clearing, "_clear", clear)
+    resume_job(user=operator, job=job)
     jobs.to_the_end(job)
     assert etl.tries("report") == {-1: 2}
 
