@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from panel.access.models import AuditEvent
 from panel.retries import runner, selectors
-from panel.retries.models import RetryItem, RetryJob
+from panel.retries.models import ReportMail, RetryItem, RetryJob
 from panel.retries.policies import Policy
 from panel.retries.runner import finishing
 from panel.retries.services import cancel_job
@@ -75,6 +75,15 @@ def test_each_round_is_in_the_audit_trail(etl, jobs, operator):
     event = AuditEvent.objects.get(action="retries.next_round")
     assert (event.user, event.target_id) == (operator, str(selectors.next_round(job).pk))
     assert (event.detail["parent"], event.detail["round"], event.detail["rounds"]) == (str(job.pk), 2, 3)
+
+
+def test_whoever_is_mailed_the_report_is_mailed_that_of_each_round(etl, jobs, operator, viewer):
+    task = etl.stage(2, failed=[0])
+    job = jobs.request(task, policy=THRICE)
+    for person in (operator, viewer):
+        ReportMail.objects.create(job=job, user=person)
+    following = selectors.next_round(jobs.to_the_end(job, failing(0)))
+    assert {mail.user for mail in following.report_mails.all()} == {operator, viewer}
 
 
 def test_everything_recovered_needs_no_further_round(etl, jobs):

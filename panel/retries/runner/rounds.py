@@ -16,7 +16,7 @@ from panel.retries import selectors
 from panel.retries.bulk_insert import insert_items
 from panel.retries.choice import grouped
 from panel.retries.clock import database_now
-from panel.retries.models import RetryItem, RetryJob, RetryRun, RetryTarget
+from panel.retries.models import ReportMail, RetryItem, RetryJob, RetryRun, RetryTarget
 from panel.retries.policies import LONGEST_PAUSE, ROUND_PAUSE, Policy
 from panel.retries.states import ItemState, JobState
 from panel.retries.turns import Turns
@@ -101,6 +101,8 @@ def _store(job: RetryJob, again: Sequence[RetryItem], left_out: list[dict[str, o
     turns = Turns(policy)
     for run in RetryRun.objects.filter(pk__in={item.target.run_id for item in again}).order_by("position"):
         _store_run(child, run, [item for item in again if item.target.run_id == run.pk], turns)
+    for mail in job.report_mails.all():  # whoever wanted to hear how it ends wants to hear how the next round does
+        ReportMail.objects.create(job=child, user_id=mail.user_id)
     record_event(
         user=job.user,
         action="retries.next_round",
