@@ -227,7 +227,7 @@ def watch_over_this_group() -> "subprocess.Popen[bytes]":
 
     The watcher waits for the end of a pipe that only we hold.
     """
-    command = f"read _; sleep {GRACE_SECONDS}; kill -9 -- -{os.getpgid(0)}"
+    command = f"read _; sleep {GRACE_SECONDS}; kill -s KILL -- -{os.getpgid(0)}"
     return subprocess.Popen(["/bin/sh", "-c", command], stdin=subprocess.PIPE, start_new_session=True)
 
 

@@ -77,6 +77,22 @@ def test_nothing_is_left_when_the_keeper_itself_is_killed(tmp_path: Path) -> Non
     parent.wait(60)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells children of their parent's death")
+def test_what_does_not_stop_when_asked_is_ended_when_the_keeper_is_killed() -> None:
+    """A scheduler whose database went first may ignore it for ever."""
+    code = (
+        "import os, subprocess; from examples.demo import keeper; os.setpgid(0, 0); keeper.GRACE_SECONDS = 0.2; "
+        "watcher = keeper.watch_over_this_group(); child = subprocess.Popen(['sleep', '600']); "
+        "print(child.pid, flush=True); child.wait()"
+    )
+    keeper = subprocess.Popen([VENV / "bin" / "python", "-c", code], stdout=subprocess.PIPE, text=True, cwd=REPOSITORY)
+    assert keeper.stdout is not None
+    child = int(keeper.stdout.readline())
+    keeper.kill()
+    keeper.wait(60)
+    assert_all_gone({child})
+
+
 def test_a_taken_port_is_stepped_over_and_a_second_start_on_one_home_is_refused(tmp_path: Path) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as sock:
         sock.bind(("127.0.0.1", 0))
