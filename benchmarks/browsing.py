@@ -88,6 +88,8 @@ def visit(context: BrowserContext, address: str, row: str) -> Visit:
         if painted := page.evaluate("window.rowsPainted"):
             break
         page.wait_for_timeout(100)
+    else:
+        raise SystemExit(f"{address}: no row was painted within a minute")
     page.wait_for_timeout(2_000)
     network = {request: size for request, size in sent.items() if request not in cached}
     page.close()

@@ -63,8 +63,9 @@ class Matching:
         """
         if self.keys is None:
             rows = select_instances(mapped_task, selection, walked_by=walked_by)
-            if connection.vendor == "sqlite" and walked_by in SORTED_APART and selection.outcomes <= {*TOLD_APART}:
-                rows = rows.filter(_APART) if selection.outcomes else rows
+            only_told_apart = selection.outcomes and selection.outcomes <= {*TOLD_APART}
+            if connection.vendor == "sqlite" and only_told_apart and walked_by in SORTED_APART:
+                rows = rows.filter(_APART)
         else:
             rows = Instance.objects.filter(pk__in=self.keys)
         return shown(rows, mapped_task, walked_by)
