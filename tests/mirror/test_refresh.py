@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from django.utils import timezone
 
 from panel.mirror import selectors, services
 from panel.mirror.claims import ClaimLost, claim
-from panel.mirror.models import DagRun, MappedTask
+from panel.mirror.models import Dag, DagRun, MappedTask
 from panel.mirror.sweeps import MOST_AT_ONCE, sweep
 from tests.mirror.stage import mirrored_dag, mirrored_task
 
@@ -165,8 +167,8 @@ def test_a_backlog_of_finished_runs_does_not_hold_up_the_active_ones(server, wok
 
 def test_looking_at_a_dag_reads_it_when_that_was_a_while_ago(etl, server, woken, later):
     dag = mirrored_dag(server)
-    assert services.request_dag_refresh(dag=dag) is False
-    later(20)
+    later(31)
+    dag.refresh_from_db()
     assert [services.request_dag_refresh(dag=dag) for _ in range(2)] == [True, False]
     assert woken == [("mirror.sync_dag", (dag.pk,))]
 
@@ -178,6 +180,36 @@ def test_looking_at_a_run_reads_it_with_its_mapped_tasks(mapped, woken, later):
     services.request_run_refresh(dag=task.run.dag, run_id="r1")
     assert sorted(woken.names()) == ["mirror.sync_mapped_task", "mirror.sync_run"]
     assert DagRun.objects.get().opened_at is not None
+
+
+@pytest.mark.parametrize("what", ["run", "dag"])
+def test_one_who_watches_has_airflow_asked_as_often_as_many(server, woken, monkeypatch, what):
+    now = timezone.now()
+    monkeypatch.setattr(timezone, "now", lambda: now)
+    run = mirrored_task(server, ["success"]).run
+    row = run if what == "run" else run.dag
+
+    def reads_in_a_minute(looks: int, every: int) -> int:
+        """How often the worker was sent, while so many look every so many seconds and the sweep comes every three."""
+        nonlocal now
+        type(row).objects.filter(pk=row.pk).update(synced_at=now, due_at=None)
+        sent = 0
+        for second in range(60):
+            woken.clear()
+            for _ in range(looks if second % every == 0 else 0):
+                if what == "run":
+                    services.request_run_refresh(dag=run.dag, run_id=run.run_id)
+                else:
+                    services.request_dag_refresh(dag=Dag.objects.select_related("server").get(pk=run.dag.pk))
+            if second % 3 == 0:
+                sweep()
+            if f"mirror.sync_{what}" in woken.names():
+                sent += 1
+                type(row).objects.filter(pk=row.pk).update(synced_at=now, due_at=None)
+            now += timedelta(seconds=1)
+        return sent
+
+    assert reads_in_a_minute(1, 3) == reads_in_a_minute(8, 1) > 2
 
 
 def test_opening_a_run_that_is_not_mirrored_fetches_it(etl, server, worker, later):
