@@ -16,7 +16,7 @@ from benchmarks.seeding import TASK
 
 ROUNDS = 300
 PAGE = 50
-DEEPEST = 20_000
+DEEPEST = 5_000
 """Instances before a page in the middle, on both sides."""
 QUESTIONS = {
     "the first page": "",
