@@ -349,7 +349,7 @@ def test_a_person_who_pauses_at_the_last_moment_is_heard_at_once(etl, jobs, wire
         pause_job(user=operator, job=job)
 
     in_an_hour = Wait(WaitsFor.PACE, database_now() + timedelta(hours=1))
-    monkeypatch.setattr(jobs_of_runner, "what_to_wait_for", lambda job: in_an_hour)
+    monkeypatch.setattr(jobs_of_runner, "what_to_wait_for", lambda job, first: in_an_hour)
     monkeypatch.setattr(jobs_of_runner, "finish", pause_then_finish)
     runner.run_job(job.pk)
     assert list(selectors.due_jobs()) == [job]

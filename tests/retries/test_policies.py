@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from panel.retries import selectors
@@ -72,6 +74,17 @@ def test_too_many_of_the_error_groups_failing_again_waits_for_a_person(etl, jobs
     assert job.state_reason.startswith("1 of the first 2 failed again, more than 40%.")
     resume_job(user=operator, job=job)
     assert jobs.counts(jobs.to_the_end(job)) == {"recovered": 2, "failed_again": 1}
+
+
+def test_a_step_counts_the_first_ones_once(etl, jobs):
+    job = jobs.request(etl.stage(4, failed=range(4)), policy=Policy(canary=2))
+    jobs.work()
+    pass_time(5)
+    with CaptureQueriesContext(connection) as asked:
+        jobs.work()
+    assert selectors.job(job.pk).waiting_for == "canary"
+    where = [one["sql"].partition(" WHERE ")[2] for one in asked if one["sql"].startswith("SELECT COUNT")]
+    assert len([clause for clause in where if '"canary"' in clause]) == 1
 
 
 def test_the_first_ones_may_lie_in_a_later_run(etl, jobs):

@@ -13,7 +13,7 @@ from panel.retries.models import RetryItem, RetryJob
 from panel.retries.policies import Policy
 from panel.retries.runner.claims import Claim
 from panel.retries.runner.speed import pause_until
-from panel.retries.runner.verdicts import canary_is_open
+from panel.retries.runner.verdicts import FirstPart
 from panel.retries.states import OPEN_ITEMS, ItemState, WaitsFor
 
 LOOK_EVERY: Final = timedelta(seconds=3)
@@ -32,11 +32,11 @@ class Wait:
         return self.until or database_now() + LOOK_EVERY
 
 
-def what_to_wait_for(job: RetryJob) -> Wait | None:
+def what_to_wait_for(job: RetryJob, first: FirstPart | None) -> Wait | None:
     """``None`` when the next chunk may go now, or nothing is left to send."""
     if not RetryItem.objects.filter(job=job, state=ItemState.PENDING).exists():
         return None
-    if canary_is_open(job):
+    if first is not None and first.is_under_way:
         return Wait(WaitsFor.CANARY)
     return _wave(job) or _window(job) or _pace(job) or _slow_answer(job)
 

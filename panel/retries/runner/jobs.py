@@ -22,7 +22,7 @@ from panel.retries.runner.marking import mark_next
 from panel.retries.runner.requests import RefusedForGood, settle_items
 from panel.retries.runner.resolving import resolve_chunks
 from panel.retries.runner.sending import send_next
-from panel.retries.runner.verdicts import pause_when_too_many_failed
+from panel.retries.runner.verdicts import FirstPart, pause_when_too_many_failed
 from panel.retries.runner.watching import watch
 from panel.retries.states import SENDING_JOBS, ItemState, JobState, WaitsFor
 from panel.servers.client import open_client
@@ -100,9 +100,10 @@ def _next(job: RetryJob, claim: Claim, airflow: Airflow) -> datetime | None:
         _start(job)
         if job.starts_at_once:
             watch(job, airflow, claim)  # the results so far decide whether and when more is sent
-        if pause_when_too_many_failed(job, claim):
+        first = FirstPart.of(job)
+        if pause_when_too_many_failed(job, first, claim):
             return database_now()
-        wait = what_to_wait_for(job)
+        wait = what_to_wait_for(job, first)
         run = _run_to_send(job)
         if run is not None:
             _close(job, airflow, claim)  # one that has to wait, or is refused, is closed later: the next goes meanwhile

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
-from django.db.models import F
+from django.db.models import Count, F, Q
 from django.utils.translation import gettext as _
 
 from panel.retries.models import RetryItem, RetryJob
@@ -15,33 +16,53 @@ FEWEST_RESULTS: Final = 10
 """Fewer results stop no job, unless they are all of a wave."""
 
 
-def pause_when_too_many_failed(job: RetryJob, claim: Claim) -> bool:
+@dataclass(frozen=True, slots=True)
+class FirstPart:
+    """The careful first part of a job: how many of it are still to be sent, have not ended, were sent, and failed
+    again or were lost.
+    """
+
+    pending: int
+    open: int
+    sent: int
+    bad: int
+
+    @classmethod
+    def of(cls, job: RetryJob) -> FirstPart | None:
+        """``None`` where there is none, or where it is over."""
+        if not job.is_careful or job.canary_passed:
+            return None
+        was_sent = Q(sent_at__isnull=False)
+        return cls(
+            **RetryItem.objects.filter(job=job, canary=True).aggregate(
+                pending=Count("pk", filter=Q(state=ItemState.PENDING)),
+                open=Count("pk", filter=Q(state__in=OPEN_ITEMS)),
+                sent=Count("pk", filter=was_sent),
+                bad=Count("pk", filter=was_sent & Q(state__in=[ItemState.FAILED_AGAIN, ItemState.LOST])),
+            )
+        )
+
+    @property
+    def is_under_way(self) -> bool:
+        """All of it was sent, and not all of it has ended."""
+        return self.open > 0 and not self.pending
+
+
+def pause_when_too_many_failed(job: RetryJob, first: FirstPart | None, claim: Claim) -> bool:
     """Judge the results there are. True when the job was paused; what was sent is not affected."""
-    return _too_many_first(job, claim) or _too_many_so_far(job, claim)
+    return (first is not None and _too_many_first(job, first, claim)) or _too_many_so_far(job, claim)
 
 
-def canary_is_open(job: RetryJob) -> bool:
-    """The careful first part was sent, and not all of it has ended."""
-    if not job.is_careful or job.canary_passed:
+def _too_many_first(job: RetryJob, first: FirstPart, claim: Claim) -> bool:
+    if first.open:
         return False
-    first = RetryItem.objects.filter(job=job, canary=True)
-    return not first.filter(state=ItemState.PENDING).exists() and first.filter(state__in=OPEN_ITEMS).exists()
-
-
-def _too_many_first(job: RetryJob, claim: Claim) -> bool:
-    if not job.is_careful or job.canary_passed:
-        return False
-    first = RetryItem.objects.filter(job=job, canary=True)
-    if first.filter(state__in=OPEN_ITEMS).exists():
-        return False
-    sent = first.exclude(sent_at=None).count()
-    bad = first.filter(state__in=[ItemState.FAILED_AGAIN, ItemState.LOST]).exclude(sent_at=None).count()
     allowed = job.canary_max_failure_rate or 0.0
-    if sent and bad / sent > allowed:
+    if first.sent and first.bad / first.sent > allowed:
         reason = _(
             "%(bad)s of the first %(sent)s failed again, more than %(allowed)s%%. Resume to retry the rest anyway."
         )
-        return _pause(job, claim, reason % {"bad": bad, "sent": sent, "allowed": f"{allowed * 100:g}"})
+        numbers = {"bad": first.bad, "sent": first.sent, "allowed": f"{allowed * 100:g}"}
+        return _pause(job, claim, reason % numbers)
     with claim.fenced():
         RetryJob.objects.filter(pk=job.pk).update(canary_passed=True)
     job.canary_passed = True
