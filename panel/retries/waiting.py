@@ -8,7 +8,7 @@ from django.utils.translation import ngettext
 from panel.retries import selectors
 from panel.retries.models import RetryJob
 from panel.retries.states import WaitsFor
-from panel.ui.words import grouped_words
+from panel.ui.words import grouped_words, limit_words, round_words
 
 
 def waiting_words(job: RetryJob) -> str:
@@ -46,18 +46,30 @@ def _put_off(job: RetryJob) -> str:
 
 def _first(job: RetryJob) -> str:
     first, rest = selectors.first_and_rest(job)
-    words = _("Waits for the first %(first)s; the other %(rest)s follow if at most %(rate)s%% of them fail again.")
-    rate = f"{(job.canary_max_failure_rate or 0) * 100:g}"
-    return words % {"first": grouped_words(first), "rest": grouped_words(rest), "rate": rate}
+    waits = ngettext("Waits for the first index", "Waits for the first %(shown)s indices", first)
+    waits %= {"shown": grouped_words(first)}
+    others = ngettext("the other one follows", "the other %(shown)s follow", rest) % {"shown": grouped_words(rest)}
+    return f"{waits}; {others} {_condition(first, job.canary_max_failure_rate or 0)}."
+
+
+def _condition(first: int, limit: float) -> str:
+    """On which the others follow."""
+    if limit >= 1:
+        return _("in any case")
+    if first == 1:
+        return _("unless it fails again")
+    if not limit:
+        return _("if none of them fails again")
+    return _("if at most %(limit)s of them fail again") % {"limit": limit_words(limit)}
 
 
 def _wave(job: RetryJob) -> str:
     wave, waves = selectors.wave_under_way(job)
-    numbers = {"wave": wave, "waves": waves, "minutes": f"{(job.wave_pause_seconds or 0) / 60:g}"}
+    numbers = {"wave": wave, "waves": waves, "pause": round_words(job.wave_pause_seconds or 0)}
     if job.waiting_for == WaitsFor.WAVE_PAUSE:
         return _("Wave %(wave)s of %(waves)s is over. The next one goes after the pause.") % numbers
     if job.wave_pause_seconds:
-        return _("Waits for the results of wave %(wave)s of %(waves)s, then %(minutes)s minutes more.") % numbers
+        return _("Waits for the results of wave %(wave)s of %(waves)s, then %(pause)s more.") % numbers
     return _("Waits for the results of wave %(wave)s of %(waves)s.") % numbers
 
 

@@ -13,7 +13,7 @@ NOTHING = "–"
 
 
 def duration_words(seconds: float | timedelta | None) -> str:
-    """``320 ms``, ``4.1 s``, ``19 s``, ``3 m 05 s``, ``1 h 04 m``, ``2 d 03 h``; a dash for nothing."""
+    """``320 ms``, ``4.1 s``, ``19 s``, ``3 m 05 s``, ``10 m``, ``1 h 04 m``, ``2 d 03 h``; a dash for nothing."""
     if seconds is None:
         return NOTHING
     value = max(0.0, seconds.total_seconds() if isinstance(seconds, timedelta) else float(seconds))
@@ -39,10 +39,13 @@ def _whole_seconds(whole: int) -> str:
     if minutes == 0:
         return _("%s s") % whole
     if hours == 0:
-        return _("%(minutes)d m %(seconds)02d s") % {"minutes": minutes, "seconds": second}
+        form = _("%(minutes)d m %(seconds)02d s") if second else _("%(minutes)d m")
+        return form % {"minutes": minutes, "seconds": second}
     if hours < 48:
-        return _("%(hours)d h %(minutes)02d m") % {"hours": hours, "minutes": minute}
-    return _("%(days)d d %(hours)02d h") % {"days": days, "hours": hour}
+        form = _("%(hours)d h %(minutes)02d m") if minute else _("%(hours)d h")
+        return form % {"hours": hours, "minutes": minute}
+    form = _("%(days)d d %(hours)02d h") if hour else _("%(days)d d")
+    return form % {"days": days, "hours": hour}
 
 
 def between_words(low: float, high: float) -> str:
@@ -113,7 +116,7 @@ def change_words(rate: float) -> str:
 
 
 def percent_words(rate: float | None) -> str:
-    """A share from 0 to 1 as ``3.8%``; never ``0%`` or ``100%`` unless it is exactly that."""
+    """A share from 0 to 1 as ``3.8%`` or ``20%``; never ``0%`` or ``100%`` unless it is exactly that."""
     if rate is None:
         return NOTHING
     percent = rate * 100
@@ -121,7 +124,13 @@ def percent_words(rate: float | None) -> str:
         return f"{percent:.0f}%"
     if percent < 0.1:
         return "<" + number_format(0.1, 1) + "%"
-    return number_format(min(round(percent, 1), 99.9), 1) + "%"
+    shown = min(round(percent, 1), 99.9)
+    return number_format(shown, 0 if shown.is_integer() else 1) + "%"
+
+
+def limit_words(rate: float | None) -> str:
+    """A share from 0 to 1 that somebody chose, as they chose it: ``20%``, ``0.05%``; a dash for nothing."""
+    return NOTHING if rate is None else f"{rate * 100:g}%"
 
 
 def cut_in_the_middle(text: str, length: int) -> str:

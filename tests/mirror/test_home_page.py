@@ -38,7 +38,7 @@ def test_what_runs_now_is_listed_with_its_progress(as_user, viewer, server):
     mirrored_task(server, ["success", "success", "running", "waiting"])
     running = section(page(as_user(viewer), "/"), "running")
     assert "process_file" in running
-    assert "50.0%" in running
+    assert "50%" in running
     assert "2 success, 1 running, 1 waiting" in running
 
 

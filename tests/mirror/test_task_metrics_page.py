@@ -55,7 +55,7 @@ def test_a_trend_leads_to_its_runs_and_marks_this_one(as_user, viewer, tasks):
     links = re.findall(r'<a href="([^"]+)"( aria-current="page")?', trend)
     assert links == [(place(task), ' aria-current="page"' if task == tasks[1] else "") for task in tasks]
     assert [line.split(",")[0] for line in re.findall(r"(r\d: hard [^<]+)", trend)] == [
-        "r0: hard 0%", "r1: hard 50.0%", "r2: hard 100%",
+        "r0: hard 0%", "r1: hard 50%", "r2: hard 100%",
     ]  # fmt: skip
 
 

@@ -56,7 +56,7 @@ def test_a_server_that_is_away_is_asked_again_at_a_time(job, etl, jobs):
 def test_a_careful_job_waits_for_the_first_ones(etl, jobs):
     job = jobs.request(etl.stage(6, failed=range(6)), policy=Policy(canary=2, canary_max_failure_rate=0.2))
     jobs.work()
-    assert outlook(job).text == "Waits for the first 2; the other 4 follow if at most 20% of them fail again."
+    assert outlook(job).text == "Waits for the first 2 indices; the other 4 follow if at most 20% of them fail again."
 
 
 def test_a_paced_job_names_the_time_of_the_next_chunk(etl, jobs):

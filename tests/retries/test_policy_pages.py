@@ -133,11 +133,11 @@ def test_a_job_says_what_it_waits_for(etl, jobs, as_user, viewer):
     job = jobs.request(task, policy=Policy(canary=1, wave_size=2, wave_pause_seconds=600))
     client = as_user(viewer)
     jobs.work()
-    assert "Waits for the first 1; the other 4 follow if at most 0% of them fail again." in shown(client, job)
+    assert "Waits for the first index; the other 4 follow unless it fails again." in shown(client, job)
     etl.run_airflow()
     pass_time(35)
     jobs.work()
-    assert "Waits for the results of wave 1 of 2, then 10 minutes more." in shown(client, job)
+    assert "Waits for the results of wave 1 of 2, then 10 m more." in shown(client, job)
     etl.run_airflow()
     pass_time(35)
     jobs.work()
@@ -165,13 +165,57 @@ def test_the_page_tells_the_policy_in_words(etl, jobs, as_user, viewer):
     )  # fmt: skip
     page = shown(as_user(viewer), jobs.request(etl.stage(3, failed=[0]), policy=policy))
     for words in (
-        "one of each error group, the rest if at most 10.0% fail again",
-        "of 50 indices, each after the results of the one before and 2 m",
-        "when more than 30.0% fail again",
+        "one of each error group, the rest if at most 10% fail again",
+        "of 50 indices, each after the results of the one before and 2 m pause",
+        "when more than 30% fail again",
         "22:00 to 06:00 each day, Europe/Berlin",
         "1 of at most 3",
     ):
         assert words in page
+
+
+def test_the_page_counts_one_as_one(etl, jobs, as_user, viewer):
+    policy = Policy(
+        canary=1, canary_max_failure_rate=0.0005, wave_size=1, wave_pause_seconds=600, chunk_size=1,
+        chunks_per_minute=1, stop_failure_rate=0.2,
+    )  # fmt: skip
+    job = jobs.request(etl.stage(2, failed=[0, 1]), policy=policy)
+    page = shown(as_user(viewer), job)
+    for words in (
+        "1 first, the rest if at most 0.05% fail again",
+        "1 index a request, 1 a minute",
+        "of 1 index, each after the results of the one before and 10 m pause",
+        "when more than 20% fail again",
+    ):
+        assert words in page
+    jobs.work()
+    assert "Waits for the first index; the other one follows unless it fails again." in shown(as_user(viewer), job)
+    etl.run_airflow(failing)
+    pass_time(35)
+    jobs.work()
+    assert "The first index failed again. Resume to retry the rest anyway." in shown(as_user(viewer), job)
+
+
+def test_one_index_that_stops_a_wave_is_counted_as_one(etl, jobs, as_user, viewer):
+    job = jobs.request(etl.stage(2, failed=[0, 1]), policy=Policy(wave_size=1, stop_failure_rate=0.2))
+    jobs.work()
+    etl.run_airflow(failing)
+    pass_time(35)
+    jobs.work()
+    assert "The only index that ended failed again, more than 20%." in shown(as_user(viewer), job)
+
+
+@pytest.mark.parametrize(
+    ("policy", "words"),
+    [
+        (Policy(canary=2), "Waits for the first 2 indices; the other 2 follow if none of them fails again."),
+        (Policy(canary=2, canary_max_failure_rate=1), "Waits for the first 2 indices; the other 2 follow in any case."),
+    ],
+)
+def test_the_condition_for_the_others_is_said_plainly(etl, jobs, as_user, viewer, policy, words):
+    job = jobs.request(etl.stage(4, failed=range(4)), policy=policy)
+    jobs.work()
+    assert words in shown(as_user(viewer), job)
 
 
 def test_rounds_are_linked_and_can_be_ended_from_the_first_one(etl, jobs, as_user, operator, viewer):

@@ -73,7 +73,7 @@ def test_columns_of_a_trend_share_one_scale():
         ("hard_failure", "20.00%", "80.00%"), ("soft_failure", "0.00%", "20.00%"),
     ]  # fmt: skip
     assert [level.height for level in columns[1].failures] == ["20.00%"]
-    assert columns[0].label.replace("\u00a0", " ") == "hard 20.0%, soft 5.0%, p50 10 s, p95 40 s"
+    assert columns[0].label.replace("\u00a0", " ") == "hard 20%, soft 5%, p50 10 s, p95 40 s"
     assert columns[2].failures == []
 
 

@@ -12,6 +12,7 @@ from panel.ui.words import (
     cut_in_the_middle,
     duration_words,
     grouped_words,
+    limit_words,
     pace_words,
     percent_words,
     round_words,
@@ -29,12 +30,15 @@ NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
         (0.9996, "1.0 s"),
         (4.12, "4.1 s"),
         (9.96, "10 s"),
-        (59.6, "1 m 00 s"),
+        (59.6, "1 m"),
+        (600, "10 m"),
         (185, "3 m 05 s"),
         (3840, "1 h 04 m"),
         (47 * 3600 + 120, "47 h 02 m"),
         (51 * 3600, "2 d 03 h"),
-        (timedelta(minutes=2), "2 m 00 s"),
+        (7200, "2 h"),
+        (72 * 3600, "3 d"),
+        (timedelta(minutes=2), "2 m"),
         (-5, "0 ms"),
     ],
 )
@@ -66,10 +70,17 @@ def test_large_numbers_are_grouped():
 
 @pytest.mark.parametrize(
     ("rate", "words"),
-    [(None, "–"), (0, "0%"), (1, "100%"), (0.038, "3.8%"), (0.99996, "99.9%"), (0.00001, "<0.1%")],
+    [(None, "–"), (0, "0%"), (1, "100%"), (0.038, "3.8%"), (0.2, "20%"), (0.99996, "99.9%"), (0.00001, "<0.1%")],
 )
 def test_a_share_is_never_rounded_to_all_or_nothing(rate, words):
     assert percent_words(rate) == words
+
+
+@pytest.mark.parametrize(
+    ("rate", "words"), [(None, "–"), (0.2, "20%"), (0.125, "12.5%"), (0.0005, "0.05%"), (1, "100%")]
+)
+def test_a_limit_is_said_as_it_was_set(rate, words):
+    assert limit_words(rate) == words
 
 
 def test_long_ids_keep_their_beginning_and_their_end():

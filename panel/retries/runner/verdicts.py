@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from django.db.models import Count, F, Q
-from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from panel.retries.models import RetryItem, RetryJob
 from panel.retries.runner.claims import Claim
 from panel.retries.states import OPEN_ITEMS, SENDING_JOBS, ItemState, JobState
+from panel.ui.words import limit_words
 
 FEWEST_RESULTS: Final = 10
 """Fewer results stop no job, unless they are all of a wave."""
@@ -58,10 +59,12 @@ def _too_many_first(job: RetryJob, first: FirstPart, claim: Claim) -> bool:
         return False
     allowed = job.canary_max_failure_rate or 0.0
     if first.sent and first.bad / first.sent > allowed:
-        reason = _(
-            "%(bad)s of the first %(sent)s failed again, more than %(allowed)s%%. Resume to retry the rest anyway."
+        reason = ngettext(
+            "The first index failed again. Resume to retry the rest anyway.",
+            "%(bad)s of the first %(sent)s failed again, more than %(allowed)s. Resume to retry the rest anyway.",
+            first.sent,
         )
-        numbers = {"bad": first.bad, "sent": first.sent, "allowed": f"{allowed * 100:g}"}
+        numbers = {"bad": first.bad, "sent": first.sent, "allowed": limit_words(allowed)}
         return _pause(job, claim, reason % numbers)
     with claim.fenced():
         RetryJob.objects.filter(pk=job.pk).update(canary_passed=True)
@@ -82,11 +85,14 @@ def _too_many_so_far(job: RetryJob, claim: Claim) -> bool:
     wave_is_over = bool(job.wave_size) and not sent.filter(state__in=OPEN_ITEMS).exists()
     if not results or bad / results <= allowed or not (results >= FEWEST_RESULTS or wave_is_over):
         return False
-    reason = _(
-        "%(bad)s of the %(results)s indices that ended failed again, more than %(allowed)s%%. "
-        "Resume to retry the rest anyway; counting then begins anew."
+    reason = ngettext(
+        "The only index that ended failed again, more than %(allowed)s. "
+        "Resume to retry the rest anyway; counting then begins anew.",
+        "%(bad)s of the %(results)s indices that ended failed again, more than %(allowed)s. "
+        "Resume to retry the rest anyway; counting then begins anew.",
+        results,
     )
-    return _pause(job, claim, reason % {"bad": bad, "results": results, "allowed": f"{allowed * 100:g}"})
+    return _pause(job, claim, reason % {"bad": bad, "results": results, "allowed": limit_words(allowed)})
 
 
 def _pause(job: RetryJob, claim: Claim, reason: str) -> bool:

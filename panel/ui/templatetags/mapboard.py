@@ -104,6 +104,11 @@ def percent(rate: float | None) -> str:
     return words.percent_words(rate)
 
 
+@register.filter
+def limit(rate: float | None) -> str:
+    return words.limit_words(rate)
+
+
 # ── Texts ────────────────────────────────────────────────────────────────────────────────────────────────────────
 @register.filter
 def middle(text: object, length: int = 40) -> str:
