@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
+from uuid import UUID
 
 from django.contrib.auth.models import User
 
@@ -39,6 +41,26 @@ class Row:
         return cls(job, counts, targets[:2], max(0, len(targets) - 2))
 
 
+@dataclass(frozen=True, slots=True)
+class Again:
+    """What failed again in a job: of each mapped task how many indices may be retried now, and how many in all belong
+    to another unfinished job by now, which most often is its next round.
+    """
+
+    free: list[tuple[RetryTarget, int]]
+    held: list[tuple[RetryJob, int]]
+
+    @classmethod
+    def of(cls, job: RetryJob, targets: list[RetryTarget]) -> Again:
+        counts = selectors.failed_again_of_targets(job)
+        free = [(target, counts[target.pk][None]) for target in targets if counts.get(target.pk, {}).get(None)]
+        held: Counter[UUID] = Counter()
+        for by_holder in counts.values():
+            held.update({holder: count for holder, count in by_holder.items() if holder is not None})
+        holders = selectors.jobs().filter(pk__in=list(held))
+        return cls(free, [(holder, held[holder.pk]) for holder in holders])
+
+
 def context_of(job: RetryJob, user: User) -> dict[str, Any]:
     """Everything about one job but its items."""
     counts = selectors.counts(job)
@@ -65,7 +87,7 @@ def context_of(job: RetryJob, user: User) -> dict[str, Any]:
         "failures": selectors.failures_again(job),
         "reasons": selectors.reasons(job),
         "report": report_of(job) if job.finished_at is not None else None,
-        "again": _again(job, targets) if job.finished_at is not None else [],
+        "again": Again.of(job, targets) if job.finished_at is not None else None,
         "live": job.finished_at is None,
         "can_mail": can_mail(user),
         "mail": selectors.report_mail(job, user),
@@ -97,12 +119,6 @@ def _progress(job: RetryJob, counts: dict[str, int], *, hindered: bool) -> Progr
         moving=not (waits_for_canary or hindered or job.failures_in_a_row or job.state == JobState.PAUSED),
         soonest=chunks / job.chunks_per_minute * 60 if job.chunks_per_minute else 0.0,
     )
-
-
-def _again(job: RetryJob, targets: list[RetryTarget]) -> list[tuple[RetryTarget, int]]:
-    """The mapped tasks of which indices failed again, with how many, to retry just those."""
-    counts = selectors.failed_again_of_targets(job)
-    return [(target, counts[target.pk]) for target in targets if counts.get(target.pk)]
 
 
 def _below(target: RetryTarget) -> list[str]:

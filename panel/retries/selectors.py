@@ -11,7 +11,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.contrib.auth.models import User
-from django.db.models import Count, Max, Min, Q, QuerySet, prefetch_related_objects
+from django.db.models import Count, Max, Min, OuterRef, Q, QuerySet, Subquery, UUIDField, prefetch_related_objects
 
 from panel.domain.error_groups import masked
 from panel.domain.index_expression import IndexExpression
@@ -169,10 +169,17 @@ def same_error_counts(of: RetryJob) -> dict[bool | None, int]:
     return {same: found.get(same, 0) for same in (True, False, None)}
 
 
-def failed_again_of_targets(of: RetryJob) -> dict[int, int]:
-    """How many mapped indices failed again, by the key of their target."""
-    again = RetryItem.objects.filter(job=of, state=ItemState.FAILED_AGAIN, map_index__gte=0)
-    return dict(again.values_list("target").annotate(count=Count("pk")).order_by())
+def failed_again_of_targets(of: RetryJob) -> dict[int, dict[UUID | None, int]]:
+    """How many mapped indices failed again, by the key of their target and by the unfinished job that has them by now;
+    ``None``: free.
+    """
+    same = RetryItem.objects.filter(mapped_task_id=OuterRef("mapped_task_id"), map_index=OuterRef("map_index"))
+    holder = Subquery(same.filter(state__in=OPEN_ITEMS).values("job_id")[:1], output_field=UUIDField())
+    again = RetryItem.objects.filter(job=of, state=ItemState.FAILED_AGAIN, map_index__gte=0).annotate(holder=holder)
+    found: dict[int, dict[UUID | None, int]] = {}
+    for target, held_by, count in again.values_list("target", "holder").annotate(count=Count("pk")).order_by():
+        found.setdefault(target, {})[held_by] = count
+    return found
 
 
 def indices_failed_again(job_id: UUID, mapped_task_id: UUID) -> IndexExpression:

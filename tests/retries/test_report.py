@@ -114,6 +114,32 @@ def test_the_page_of_a_job_that_is_over_is_its_report(done, as_user, viewer, ope
     assert "Retry the 2 that failed again" not in page_of(as_user(viewer), done)
 
 
+def test_what_the_next_round_has_is_not_offered_again_but_named(etl, jobs, as_user, operator, viewer):
+    job = jobs.to_the_end(jobs.request(etl.stage(3, failed=range(3)), policy=Policy(rounds=2)), some_fail_again)
+    following = selectors.next_round(job)
+    page = page_of(as_user(operator), job)
+    assert "?again=" not in page
+    assert "2 that failed again belong to a job that is not over:" in page
+    link = f'<a href="{reverse("retries:job_detail", args=[following.pk])}">'
+    assert f"{link}round 2 of 2</a>" in page
+    assert f"{link}round 2 of 2</a>" in page_of(as_user(viewer), job)
+    cancel_job(user=operator, job=following)
+    page = page_of(as_user(operator), job)
+    assert "Retry the 2 that failed again" in page
+    assert "not over" not in page
+
+
+def test_only_what_is_free_of_what_failed_again_is_offered(done, etl, jobs, as_user, operator):
+    other = jobs.request(etl.mirrored(), indices="1")
+    page = page_of(as_user(operator), done)
+    assert "Retry the other 1 that failed again" in page
+    assert "1 that failed again belongs to a job that is not over:" in page
+    assert f'<a href="{reverse("retries:job_detail", args=[other.pk])}">retry job {other.short_id}</a>' in page
+    panel = f"{reverse('retries:retry_panel', args=[etl.mirrored().pk])}?again={done.pk}"
+    assert panel in page
+    assert "Retry 1 index of work" in as_user(operator).get(panel).content.decode()
+
+
 def test_what_failed_again_is_retried_from_the_report_exactly(done, etl, jobs, as_user, operator):
     task = etl.mirrored()
     url = f"{reverse('retries:retry_panel', args=[task.pk])}?again={done.pk}"
