@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Final, Self
 
@@ -104,6 +104,14 @@ class Airflow:
         """How far the server's clock is ahead of ours, by the ``Date`` of its last answer: to a second or so, and zero
         while none came."""
         return self._transport.clock_ahead
+
+    def now(self) -> datetime:
+        """The time by the server's clock, to a second or so, to compare its own times with. Asks for the version where
+        no answer told it yet. Raises AirflowError.
+        """
+        if not self._transport.knows_clock:
+            self.version()
+        return datetime.now(UTC) + self.clock_ahead
 
     def version(self) -> Version:
         """``GET /api/v2/version``, without login. Raises Unsupported for Airflow 2."""

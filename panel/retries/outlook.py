@@ -7,15 +7,15 @@ other words anywhere else. A policy that makes a job wait adds its saying here.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from panel.retries import selectors
+from panel.retries.clock import database_now
 from panel.retries.models import RetryJob
 from panel.retries.states import SENDING_JOBS, ItemState, JobState, WaitsFor
 from panel.retries.waiting import waiting_words
@@ -28,28 +28,32 @@ FAR: Final = timedelta(minutes=5)
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """``until``: when that ends, where it is known. ``needs_person``: nothing goes on by itself."""
+    """``until``: when that ends, where it is known, and ``left`` how long that is from now. ``needs_person``: nothing
+    goes on by itself.
+    """
 
     text: str
     until: datetime | None = None
     needs_person: bool = False
+    left: timedelta | None = None
 
     @property
     def is_ahead(self) -> bool:
-        return self.until is not None and self.until > timezone.now()
+        return self.left is not None and self.left > timedelta(0)
 
     @property
     def is_far(self) -> bool:
         """One wants the time by the clock, too."""
-        return self.until is not None and self.until > timezone.now() + FAR
+        return self.left is not None and self.left > FAR
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """A job as it stands, with its items by state."""
+    """A job as it stands at this ``moment`` of the database's clock, with its items by state."""
 
     job: RetryJob
     counts: Mapping[str, int]
+    moment: datetime
 
 
 Saying = Callable[[Standing], Outlook | None]
@@ -59,12 +63,15 @@ def outlook_of(job: RetryJob, counts: Mapping[str, int]) -> Outlook | None:
     """``None`` for a job that is over. ``counts`` are its items by state."""
     if job.finished_at is not None:
         return None
-    now = Standing(job, counts)
-    return next((found for saying in _SAYINGS if (found := saying(now)) is not None), None)
+    now = Standing(job, counts, database_now())
+    found = next((found for saying in _SAYINGS if (found := saying(now)) is not None), None)
+    if found is None or found.until is None:
+        return found
+    return replace(found, left=found.until - now.moment)
 
 
 def _forgotten(now: Standing) -> Outlook | None:
-    job, moment = now.job, timezone.now()
+    job, moment = now.job, now.moment
     held = job.claimed_until is not None and job.claimed_until > moment
     if held or job.next_at is None or moment - job.next_at < FORGOTTEN:
         return None
@@ -120,7 +127,7 @@ def _waits(now: Standing) -> Outlook | None:
     words = waiting_words(job)
     if not words or (job.waiting_for == WaitsFor.DOWNSTREAM and job.state_reason):
         return None
-    if job.waiting_until is not None and job.waiting_until <= timezone.now():
+    if job.waiting_until is not None and job.waiting_until <= now.moment:
         return None
     return Outlook(words, job.waiting_until)
 

@@ -136,7 +136,7 @@ def resume_job(*, user: User, job: RetryJob) -> RetryJob:
 
     After too many failed again, this is the decision to go on: those results stop the job no more.
     """
-    now = timezone.now()
+    now = database_now()
     is_later = job.not_before is not None and job.not_before > now
     with transaction.atomic():
         if not _move(job, {JobState.PAUSED}, JobState.SCHEDULED if is_later else JobState.RUNNING, ""):
@@ -153,7 +153,7 @@ def start_job(*, user: User, job: RetryJob) -> RetryJob:
     with transaction.atomic():
         if not _move(job, {JobState.SCHEDULED}, JobState.PLANNED, ""):
             raise _too_late(job, _("Only a scheduled job can be started before its time"))
-        RetryJob.objects.filter(pk=job.pk).update(not_before=timezone.now())
+        RetryJob.objects.filter(pk=job.pk).update(not_before=database_now())
         _record(user, job, "retries.start")
         wake("retries.run_job", str(job.pk))
     return selectors.job(job.pk)

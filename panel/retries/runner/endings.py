@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from panel.airflow import TaskInstance
@@ -93,14 +92,18 @@ def is_cleared_again(item: RetryItem, seen: Seen) -> bool:
     return seen.max_tries > item.max_tries or seen.try_number > item.max_tries + 1
 
 
-def ending_of(item: RetryItem, seen: Seen, hands: Callable[[], Hands]) -> Ending | None:
-    """``None`` while it is not known yet. ``hands`` is asked only about what may be a person's work."""
+def ending_of(
+    item: RetryItem, seen: Seen, hands: Callable[[], Hands], airflow_now: Callable[[], datetime]
+) -> Ending | None:
+    """``None`` while it is not known yet. ``hands`` is asked only about what may be a person's work, ``airflow_now``
+    (the time by Airflow's clock, by which ``end_date`` is) only where a failure has no error yet.
+    """
     if seen.ti_id == item.ti_id:
         return None  # still the old try: the mirror has not seen the clear yet
-    by_hand = _marked(item, seen, hands)
+    by_hand = _marked(item, seen, hands, airflow_now)
     if by_hand is not None:
         return by_hand
-    if not seen.settled or (seen.outcome is Outcome.HARD_FAILURE and _error_is_coming(seen)):
+    if not seen.settled or (seen.outcome is Outcome.HARD_FAILURE and _error_is_coming(seen, airflow_now)):
         return None
     state, why = meaning(seen.outcome, seen.reason)
     return Ending(state, why, seen.try_number, seen.outcome, seen.error_type, seen.error_message, seen.ti_id)
@@ -120,7 +123,9 @@ def meaning(outcome: Outcome, reason: str = "") -> tuple[ItemState, str]:
     return ItemState.RECOVERED, ""
 
 
-def _marked(item: RetryItem, seen: Seen, hands: Callable[[], Hands]) -> Ending | None:
+def _marked(
+    item: RetryItem, seen: Seen, hands: Callable[[], Hands], airflow_now: Callable[[], datetime]
+) -> Ending | None:
     """The ending of an index that a person ended; ``None`` for one that ended by itself, or has not ended."""
     began = seen.try_number > item.try_number
     failed = seen.state == states.FAILED
@@ -131,7 +136,7 @@ def _marked(item: RetryItem, seen: Seen, hands: Callable[[], Hands]) -> Ending |
     mark = found.mark_of(item.target.task_id, item.map_index, since=item.sent_at)
     if mark is not None and mark.state == seen.state:
         return _by_hand(seen, _("%(who)s marked it as %(state)s by hand in Airflow") % _named(mark), began=began)
-    if began and failed and _error_is_coming(seen):
+    if began and failed and _error_is_coming(seen, airflow_now):
         return None  # it may have failed by itself just before
     run_mark = found.run_mark(since=item.sent_at)
     if run_mark is not None and _ended_by(run_mark, seen, began=began):
@@ -166,6 +171,7 @@ def _named(hand: Hand) -> dict[str, str]:
     return {"who": hand.who or _("somebody"), "state": hand.state}
 
 
-def _error_is_coming(seen: Seen) -> bool:
-    waited = seen.end_date is not None and timezone.now() - seen.end_date > ERROR_WAIT
-    return not seen.error_known and not waited
+def _error_is_coming(seen: Seen, airflow_now: Callable[[], datetime]) -> bool:
+    if seen.error_known:
+        return False
+    return seen.end_date is None or airflow_now() - seen.end_date <= ERROR_WAIT

@@ -37,8 +37,12 @@ class Hand:
 
 @dataclass(slots=True)
 class Hands:
-    """The latest mark of each index (``(task_id, map_index)``; ``(task_id, None)``: all of them), and of the run."""
+    """The latest mark of each index (``(task_id, map_index)``; ``(task_id, None)``: all of them), and of the run.
 
+    Their times are by Airflow's clock, which is ``ahead`` of the database's; what is asked for ``since`` by the latter.
+    """
+
+    ahead: timedelta
     indices: dict[tuple[str, int | None], Hand] = field(default_factory=dict)
     run: Hand | None = None
     deleted: Hand | None = None
@@ -46,18 +50,24 @@ class Hands:
     def mark_of(self, task_id: str, map_index: int, *, since: datetime | None) -> Hand | None:
         """The mark that this index was last given after ``since``."""
         found = [self.indices.get((task_id, map_index)), self.indices.get((task_id, None))]
-        marks = [hand for hand in found if hand is not None and _after(hand, since)]
+        marks = [hand for hand in found if hand is not None and self._is_after(hand, since)]
         return max(marks, key=lambda hand: hand.when, default=None)
 
     def run_mark(self, *, since: datetime | None) -> Hand | None:
-        return self.run if self.run is not None and _after(self.run, since) else None
+        return self.run if self.run is not None and self._is_after(self.run, since) else None
+
+    def _is_after(self, hand: Hand, moment: datetime | None) -> bool:
+        return moment is None or hand.when >= moment + self.ahead - CLOCKS_APART
 
 
-def hands_on(run: RetryRun, airflow: Airflow, *, since: datetime) -> Hands:
-    """What people did to this run since then (by Airflow's clock); nothing where we may not read it."""
-    found = Hands()
+def hands_on(run: RetryRun, airflow: Airflow, *, since: datetime, ahead: timedelta) -> Hands:
+    """What people did to this run since then, by the database's clock, of which Airflow's is ``ahead``; nothing where
+    we may not read it.
+    """
+    found = Hands(ahead)
+    since += ahead - CLOCKS_APART
     try:
-        entries = airflow.audit.list(run.dag_id, run.run_id, events=[*MARKS, *DELETES], since=since - CLOCKS_APART)
+        entries = airflow.audit.list(run.dag_id, run.run_id, events=[*MARKS, *DELETES], since=since)
     except AirflowError:
         return found
     for entry in reversed(entries):  # the latest is first, and wins
@@ -111,7 +121,3 @@ def _index(value: Any) -> int | None:
         return int(value)
     except (TypeError, ValueError):
         return None
-
-
-def _after(hand: Hand, moment: datetime | None) -> bool:
-    return moment is None or hand.when >= moment - CLOCKS_APART

@@ -76,8 +76,8 @@ class _Look:
     @cached_property
     def _hands(self) -> Hands:
         first = min((item.sent_at for item in self.sent if item.sent_at is not None), default=self.now)
-        ahead = self.airflow.clock_ahead
-        self.asked = hands_on(self.target.run, self.airflow, since=first + ahead)
+        ahead = self.airflow.now() - database_now()
+        self.asked = hands_on(self.target.run, self.airflow, since=first, ahead=ahead)
         return self.asked
 
     def endings(self) -> dict[int, Ending]:
@@ -147,7 +147,7 @@ class _Look:
             elif is_cleared_again(item, row):
                 ending = self._others.ending_of(item, row)
             else:
-                ending = ending_of(item, row, lambda: self._hands)
+                ending = ending_of(item, row, lambda: self._hands, self.airflow.now)
             if ending is None and not self.unread:
                 ending = self._too_late(row.state if row is not None else "")
             if ending is not None:
@@ -188,7 +188,7 @@ def _note(run: RetryRun, look: _Look, claim: Claim) -> None:
     happened = ""
     if look.run_gone:
         happened = run_deleted_words(look.asked.deleted if look.asked else None)
-    elif look.asked is not None and (mark := look.asked.run) is not None and _since_sent(look, mark):
+    elif look.asked is not None and (mark := look.asked.run) is not None and _since_sent(look, mark, look.asked.ahead):
         happened = run_marked_words(mark)
     values = {"hindrance": look.hindrance} | ({"happened": happened} if happened else {})
     changed = {name: value for name, value in values.items() if getattr(run, name) != value}
@@ -200,8 +200,8 @@ def _note(run: RetryRun, look: _Look, claim: Claim) -> None:
             setattr(run, name, value)
 
 
-def _since_sent(look: _Look, mark: Hand) -> bool:
-    return any(item.sent_at is not None and item.sent_at <= mark.when for item in look.sent)
+def _since_sent(look: _Look, mark: Hand, ahead: timedelta) -> bool:
+    return any(item.sent_at is not None and item.sent_at + ahead <= mark.when for item in look.sent)
 
 
 def _settle(job: RetryJob, sent: Sequence[RetryItem], endings: dict[int, Ending], claim: Claim) -> None:
