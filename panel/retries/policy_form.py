@@ -9,6 +9,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _now
 from django.utils.translation import gettext_lazy as _
 
+from panel.problems import Unprocessable
 from panel.retries.hours import next_time, parse_zone
 from panel.retries.models import LARGEST_CHUNK
 from panel.retries.policies import (
@@ -75,6 +76,20 @@ class PolicyForm(forms.Form):
         if parse_zone(name) is None:
             self.add_error("after", _now("Your browser's time zone “%(name)s” is not known here.") % {"name": name})
         return name
+
+    def typed_policy(self) -> Policy | None:
+        """What the fields say so far; ``None`` while that makes no policy."""
+        if not self.is_valid():
+            return None
+        policy = self.policy()
+        try:
+            policy.check()
+        except Unprocessable as problem:
+            for name, messages in problem.fields.items():
+                if (field := FIELD_OF_POLICY.get(name, name)) in self.fields:
+                    self.add_error(field, messages)
+            return None
+        return policy
 
     def policy(self) -> Policy:
         """What the fields say; only once they are valid."""

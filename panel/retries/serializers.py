@@ -203,7 +203,10 @@ class PreviewSerializer(serializers.Serializer[Preview]):
     notes_replaced = serializers.IntegerField(
         source="plan.notes", help_text="Instances whose note in Airflow is replaced by the reason."
     )
-    estimate_seconds = serializers.FloatField(allow_null=True)
+    estimate_seconds = serializers.FloatField(
+        allow_null=True, help_text="Until every index has a result, at most, by what the tasks did so far."
+    )
+    estimate_low_seconds = serializers.FloatField(allow_null=True, help_text="The same, at least.")
     load = LoadSerializer()
     plan_token = serializers.CharField()
 

@@ -26,7 +26,7 @@ from panel.retries.asks import LONGEST_KEY, Ask, body_hash, check_fits, checked_
 from panel.retries.bounds import bounds_exceeded, check_bounds
 from panel.retries.choice import Plan
 from panel.retries.clock import database_now
-from panel.retries.estimates import Load, estimate_load, estimate_seconds, seconds_to_mark
+from panel.retries.estimates import Basis, Bounds, Load, estimate_load, estimate_seconds, seconds_to_mark
 from panel.retries.models import RetryItem, RetryJob
 from panel.retries.planning import confirmed_plan, make_plan
 from panel.retries.policies import Policy
@@ -42,13 +42,26 @@ RACES: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What a retry would do. ``plan_token`` ties a later request to exactly this."""
+    """What a retry would do. ``plan_token`` ties a later request to exactly this; ``basis`` is what ``bounds`` and
+    ``load`` were made from.
+    """
 
     plan: Plan
     mapped_tasks: Sequence[MappedTask]
     plan_token: str
-    estimate_seconds: float | None
+    policy: Policy
+    basis: Basis
+    bounds: Bounds | None
     load: Load
+
+    @property
+    def estimate_seconds(self) -> float | None:
+        """At most."""
+        return self.bounds.high if self.bounds else None
+
+    @property
+    def estimate_low_seconds(self) -> float | None:
+        return self.bounds.low if self.bounds else None
 
 
 def preview_retry(*, user: User, ask: Ask, policy: Policy | None = None) -> Preview:
@@ -62,14 +75,15 @@ def preview_retry(*, user: User, ask: Ask, policy: Policy | None = None) -> Prev
     if not ask.action.marks_as:
         _warn(plan)
     plan.warnings[:0] = bounds_exceeded(user, plan, mapped_tasks[0].run.dag.server)
+    basis, policy = Basis.of(plan, mapped_tasks), policy or Policy()
     return Preview(
         plan=plan,
         mapped_tasks=mapped_tasks,
         plan_token=plan_token(plan, about=_about(user, ask)),
-        estimate_seconds=(
-            seconds_to_mark(plan) if ask.action.marks_as else estimate_seconds(plan, mapped_tasks, policy or Policy())
-        ),
-        load=estimate_load(plan, mapped_tasks, policy or Policy()),
+        policy=policy,
+        basis=basis,
+        bounds=seconds_to_mark(plan) if ask.action.marks_as else estimate_seconds(basis, policy),
+        load=estimate_load(basis, policy),
     )
 
 

@@ -7,6 +7,7 @@ app_name = "retries"
 urlpatterns = [
     path("mapped-tasks/<uuid:mapped_task_id>/retry/", views.retry_panel, name="retry_panel"),
     path("servers/<slug:slug>/dags/<airflow_id:dag_id>/retry/", views.dag_retry, name="dag_retry"),
+    path("retry/estimate/", views.retry_estimate, name="retry_estimate"),
     path("retry/", views.retry_several, name="retry_several"),
     path("retry-jobs/", views.job_list, name="job_list"),
     path("retry-jobs/help/", views.job_help, name="job_help"),

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from django.contrib import messages
 from django.contrib.auth.models import User
+from django.core.signing import BadSignature
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
@@ -27,10 +28,13 @@ from panel.problems import BadRequest, Conflicting, Problem, Unprocessable
 from panel.retries import job_page, meanings, selectors
 from panel.retries.asks import MOST_MAPPED_TASKS, Ask
 from panel.retries.choice import by_outcome, chosen_errors
+from panel.retries.estimates import Basis, estimate_load, estimate_seconds
 from panel.retries.forms import MarkForm, RetryForm, blank_form, form_class
 from panel.retries.mailing import can_mail, order_report
 from panel.retries.models import RetryJob
 from panel.retries.places import Place
+from panel.retries.policies import Policy
+from panel.retries.policy_form import PolicyForm
 from panel.retries.recent_failures import RecentForm, recent_failures
 from panel.retries.services import (
     Preview,
@@ -92,13 +96,33 @@ def dag_retry(request: HttpRequest, slug: str, dag_id: str) -> HttpResponse:
     return render(request, "retries/dag_retry.html", context)
 
 
+@requires(Action.RETRY)
+@require_GET
+def retry_estimate(request: HttpRequest) -> HttpResponse:
+    """How long, and how much at once, for the policy as it is typed: ``basis`` is what the panel's preview signed."""
+    try:
+        basis = Basis.read(request.GET.get("basis", ""))
+    except BadSignature as error:
+        raise BadRequest(_("This is not the basis of an estimate.")) from error
+    form = PolicyForm(request.GET)
+    policy = form.typed_policy()
+    context = {
+        "policy": policy or Policy(),
+        "problems": [] if policy else [(form[name].label, errors) for name, errors in form.errors.items()],
+        "bounds": estimate_seconds(basis, policy or Policy()),
+        "load": estimate_load(basis, policy or Policy()),
+    }
+    return render(request, "retries/_load.html", context)
+
+
 def _panel_of(request: HttpRequest, mapped_task_ids: list[UUID]) -> HttpResponseBase:
     try:
         place = Place([mirror.mapped_task_by_id(mapped_task_id) for mapped_task_id in mapped_task_ids])
         if request.method == "POST":
             return _posted(request, place)
         ask = _ask(request, place, request.GET)
-        preview = preview_retry(user=cast(User, request.user), ask=ask)
+        policy = PolicyForm(request.GET).typed_policy()
+        preview = preview_retry(user=cast(User, request.user), ask=ask, policy=policy)
     except MappedTask.DoesNotExist as error:
         raise Http404(_("Airflow no longer has this task, or Mapboard does not know it.")) from error
     except AirflowError as error:
@@ -129,7 +153,7 @@ def _posted(request: HttpRequest, place: Place) -> HttpResponseBase:
             if form.cleaned_data["mail_report"] and can_mail(user):
                 order_report(user=user, job=job)
             return redirect("retries:job_detail", job_id=job.pk)
-    preview = preview_retry(user=user, ask=ask)
+    preview = preview_retry(user=user, ask=ask, policy=PolicyForm(request.POST).typed_policy())
     form.renew(preview.plan_token)
     status = problem.http_status if isinstance(problem, Conflicting) else HTTPStatus.UNPROCESSABLE_ENTITY
     return _panel(request, place, preview, form, problem=problem, status=status)
@@ -177,6 +201,9 @@ def _panel(
         "form": form,
         "problem": problem,
         "changed": problem.fields if problem is not None and {"added", "removed"} <= problem.fields.keys() else None,
+        "policy": preview.policy,
+        "bounds": preview.bounds,
+        "load": preview.load,
         "can_mail": can_mail(cast(User, request.user)),
         "counts": by_outcome(plan),
         "errors": chosen_errors(plan),

@@ -47,6 +47,7 @@ MORE_THAN_LOOKING = {
         "POST /api/v1/retry-jobs/ID/cancel/",
         "page /mapped-tasks/ID/retry/",
         "page /retry/",
+        "page /retry/estimate/",
         "page /servers/ID/dags/ID/retry/",
         "page /servers/ID/dags/ID/runs/ID/tasks/ID/errors/read/",
         "page /servers/ID/dags/ID/runs/ID/tasks/ID/results/read/",
