@@ -23,7 +23,7 @@ from panel.mirror.services import sync_mapped_task
 from panel.problems import Conflicting, Problem, Unprocessable
 from panel.retries import selectors
 from panel.retries.asks import LONGEST_KEY, Ask, body_hash, check_fits, checked_reason
-from panel.retries.bounds import bounds_exceeded, check_bounds
+from panel.retries.bounds import bounds_exceeded, check_bounds, wait_for_others
 from panel.retries.choice import Plan
 from panel.retries.clock import database_now
 from panel.retries.estimates import Basis, Bounds, Load, estimate_load, estimate_seconds, seconds_to_mark
@@ -110,9 +110,12 @@ def request_retry(
         plan, server = _plan_now(ask, shown, again=attempt > 0)
         if not plan.count:
             raise _nothing(plan, ask)
-        check_bounds(user, plan, server)
         try:
             with transaction.atomic():
+                wait_for_others(plan, server)
+                if known := _known_job(user, key, digest):  # the same request, which came in at once
+                    return known, False
+                check_bounds(user, plan, server)
                 job = store_job(
                     user=user,
                     server=server,
@@ -126,7 +129,7 @@ def request_retry(
                 _record(user, job, "retries.request", {"reason": reason, "total": job.total, **ask.as_json()})
                 wake("retries.run_job", str(job.pk))
         except IntegrityError:
-            # The same request came in twice at once, or another job took an index meanwhile.
+            # The same request for another plan came in at once, or another job took an index meanwhile.
             if known := _known_job(user, key, digest):
                 return known, False
             continue

@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from collections import Counter
-from urllib.parse import quote
 
 import pytest
 from django.conf import settings
-from django.db import connection
 from django.urls import reverse
 
 from panel.retries import selectors
@@ -19,6 +13,7 @@ from panel.retries.clock import database_now
 from panel.retries.models import RetryItem, RetryJob
 from panel.retries.policies import Policy
 from panel.retries.services import cancel_job, pause_job, resume_job
+from tests.retries.races import six_at_once
 
 pytestmark = pytest.mark.django_db
 
@@ -106,93 +101,51 @@ def test_an_api_call_without_a_key_repeated_retries_nothing_twice(etl, jobs, olg
 
 
 PRESSES = """
-import json, os, sys
-import django
-django.setup()
-from django.core.management import call_command
-from django.db import connections
-if sys.argv[1] == "migrate":
-    call_command("migrate", verbosity=0)
-from django.contrib.auth.models import Group, User
-from panel.mirror.models import MappedTask
-from panel.problems import Problem
-from panel.retries.models import RetryJob
-from panel.retries.policies import Policy
-from panel.retries.services import request_retry
-from panel.servers.encryption import encrypt
-from panel.servers.models import Server
-from tests.fakes.airflow import FakeAirflow
-from tests.retries.conftest import Etl, Jobs
-import panel.servers.client as client
-import panel.wake
-fake = FakeAirflow()
-client.transport_for = lambda server: fake.transport()
-panel.wake._send = lambda name, args: None
-server = Server.objects.create(slug="race", name="Race", base_url=fake.base_url, username="op",
-                               secret_encrypted=encrypt(fake.password("op")))
-people = [User.objects.create_user(f"race-{n}") for n in range(2)]
-for person in people:
-    person.groups.set(Group.objects.filter(name="operator"))
-etl = Etl(fake, server)
-task = etl.stage(40, failed=range(40))
-gate, opened = os.pipe()
-connections.close_all()
-children = []
-for n in range(6):
-    if (child := os.fork()) == 0:
-        os.close(opened)
-        os.read(gate, 1)  # all of them at once
-        try:
-            # Four presses of one person's one form, and two of another person's.
-            who = 0 if n < 4 else 1
-            Jobs(people[who], etl).request(task, indices="0-29" if who == 0 else "10-39", key=f"key-{who}")
-        except Problem:
-            pass
-        finally:
-            connections.close_all()
-            os._exit(0)
-    children.append(child)
-os.close(opened)
-for child in children:
-    os.waitpid(child, 0)
-jobs = RetryJob.objects.filter(server=server)
-print(json.dumps({
-    "jobs": sorted(job.username for job in jobs),
-    "indices": sorted(index for job in jobs for index in job.items.values_list("map_index", flat=True)),
-}))
+def press(n):
+    # Four presses of one person's one form, and two of another person's.
+    who = 0 if n < 4 else 1
+    Jobs(people[who], etl).request(task, indices="0-29" if who == 0 else "10-39", key=f"key-{who}")
 """
 
 
 @pytest.mark.django_db(transaction=True)
 def test_six_processes_that_press_at_the_same_time_take_each_index_once(tmp_path):
-    """A database of its own where the test's is in memory; on PostgreSQL the test's own."""
-    if connection.vendor == "sqlite":
-        url, first = f"sqlite:///{tmp_path / 'race.sqlite3'}", "migrate"
-    else:
-        url, first = _url_of(connection.settings_dict), "there"
-    variables = {**os.environ, "DATABASE_URL": url, "DJANGO_SETTINGS_MODULE": "config.settings"}
-    done = subprocess.run(
-        [sys.executable, "-c", PRESSES, first],
-        cwd=settings.BASE_DIR,
-        env={**variables, "MAPBOARD_VAR_DIR": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout.splitlines()[-1])
+    found = six_at_once(PRESSES, tmp_path)
     assert found["jobs"] == ["race-0", "race-1"], "one job a person, however often they pressed"
     assert found["indices"] == list(range(40)), "each index in one job"
 
 
-def _url_of(database) -> str:
-    login = f"{quote(database['USER'])}:{quote(database['PASSWORD'])}@" if database["USER"] else ""
-    port = f":{database['PORT']}" if database["PORT"] else ""
-    host = database["HOST"]
-    if host.startswith("/"):
-        return f"postgres://{login}/{database['NAME']}?host={quote(host, safe='')}"
-    return f"postgres://{login}{host}{port}/{database['NAME']}"
+# Each has checked the budget before any of the others has stored its job, unless something keeps them apart.
+SLOW_PRESSES = """
+import time
+import panel.retries.services as services
+store_job = services.store_job
+
+def slowly(**wanted):
+    time.sleep(0.3)
+    return store_job(**wanted)
+
+services.store_job = slowly
+
+def press(n):
+    Jobs(people[n % 2], etl).request(task, indices=str(n), key=f"key-{n}")
+"""
+
+
+@pytest.mark.django_db(transaction=True)
+def test_six_processes_that_press_at_the_same_time_keep_the_budget_of_the_dag(tmp_path):
+    found = six_at_once(SLOW_PRESSES, tmp_path, RETRY_JOBS_PER_HOUR="2")
+    assert len(found["jobs"]) == 2
+    assert found["refused"] == ["budget_spent"] * 4
+
+
+SAME_PRESSES = SLOW_PRESSES.replace("people[n % 2]", "people[0]").replace('str(n), key=f"key-{n}"', '"0-9", key="one"')
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_press_repeated_at_the_same_time_is_no_second_job_of_the_budget(tmp_path):
+    found = six_at_once(SAME_PRESSES, tmp_path, RETRY_JOBS_PER_HOUR="1")
+    assert (found["jobs"], found["refused"]) == (["race-0"], [])
 
 
 # ── Pause, resume, cancel ────────────────────────────────────────────────────────────────────────────────────────
