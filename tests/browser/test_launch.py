@@ -11,8 +11,9 @@ from panel.launches.models import Launch
 from panel.launches.submission import submit_launch
 from panel.launches.watching import mirror_run
 from panel.mirror.models import MappedTask
+from panel.retries.models import RetryJob
 from tests.browser.conftest import PHONE, refreshed
-from tests.browser.test_every_page import SCREENS, check
+from tests.browser.test_every_page import SCREENS, check, settled
 from tests.fakes.airflow import Task
 
 URL = "/servers/prod/dags/rollout/launch/"
@@ -144,6 +145,49 @@ def test_a_form_is_filled_in_corrected_launched_and_its_targets_watched(screen, 
     page.goto("/launches/")
     expect(page.get_by_role("link", name="rollout")).to_be_visible()
     check(page, screen)
+
+
+@SCREENS
+def test_one_region_and_all_that_failed_are_retried_from_the_board(screen, opened, olga, rollout, fake_airflow):
+    page = opened(olga, URL, screen)
+    page.get_by_label("Version").fill("1.4.2")
+    page.get_by_role("button", name="Launch rollout").click()
+    page.wait_for_url("**/launches/*/")
+    board = page.url
+    launch = Launch.objects.get()
+    what_the_worker_does(launch)
+    (run,) = fake_airflow.world.runs.values()
+    fake_airflow.expand("rollout", run.run_id, "deploy_region", 4, labels=REGIONS)
+    for index in range(4):
+        error = ("RolloutFailed", "2 of 3 replicas") if index in (1, 2) else None
+        fake_airflow.finish("rollout", run.run_id, "deploy_region", index, error=error)
+    fake_airflow.finish("rollout", run.run_id, "check", result={"ok": False})
+    fake_airflow.finish_run("rollout", run.run_id, "failed")
+    sync_targets()
+    page.reload()
+
+    region = page.get_by_role("row").filter(has_text="us-west-2").get_by_role("link", name="Retry… us-west-2")
+    region.click()
+    expect(page.locator("#retry-heading")).to_contain_text("Retry 1 index of deploy_region")
+    expect(page.locator("#retry-panel")).to_be_focused()
+    check(settled(page), screen)
+    page.fill("#retry-panel [name=reason]", "quota was raised")
+    page.click("#retry-panel button[type=submit]")
+    page.wait_for_url("**/retry-jobs/*/")
+    check(settled(page), screen)
+    first = RetryJob.objects.get()
+    assert [item.map_index for item in first.items.all()] == [1]
+
+    page.goto(board)
+    page.get_by_role("link", name="Retry all 2 failed…").click()
+    expect(page.locator("#retry-heading")).to_contain_text("Retry 1 index of deploy_region")
+    expect(page.locator("#retry-left-out")).to_contain_text("Left out: 1")
+    check(settled(page), screen)
+    page.fill("#retry-panel [name=reason]", "quota was raised")
+    page.click("#retry-panel button[type=submit]")
+    page.wait_for_url("**/retry-jobs/*/")
+    (second,) = RetryJob.objects.exclude(pk=first.pk)
+    assert [item.map_index for item in second.items.all()] == [2]
 
 
 def test_no_value_takes_the_text_away_and_gives_it_back(opened, olga, rollout):

@@ -165,6 +165,7 @@ def test_two_runs_are_retried_from_the_page_of_the_dag(screen, opened, olga, sec
     check(settled(page), screen)
     page.click("#retry-chosen-runs")
     expect(page.locator("#retry-heading")).to_contain_text("Retry 14 indices of process_file in 2 runs")
+    expect(page.locator("#retry-by-run tbody tr")).to_have_count(2)
     check(settled(page), screen)
     page.fill("#retry-panel [name=reason]", "bucket was full")
     page.click("#retry-panel button[type=submit]")

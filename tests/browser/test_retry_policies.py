@@ -52,6 +52,22 @@ def test_put_off_to_two_o_clock_where_the_person_is(screen, panel):
     expect(page.locator("#job-controls")).not_to_contain_text("scheduled")
 
 
+@SCREENS
+def test_the_estimate_follows_what_is_typed_and_the_cursor_stays(screen, panel):
+    page = panel(screen)
+    load = page.locator("#retry-load")
+    expect(load).to_contain_text("4 requests to Airflow")
+    page.click("#retry-pace summary")
+    page.locator("[name=chunk_size]").press_sequentially("1")
+    expect(load).to_contain_text("6 requests to Airflow")
+    expect(page.locator("[name=chunk_size]")).to_be_focused()
+    page.locator("[name=chunk_size]").press_sequentially("00000")
+    expect(load).to_contain_text("Indices in one request: Ensure this value is less than or equal to 500.")
+    check(settled(page), screen)
+    page.fill("[name=chunk_size]", "")
+    expect(load).to_contain_text("4 requests to Airflow")
+
+
 def test_what_was_filled_in_stays_when_an_option_changes_the_preview(panel):
     page = panel()
     page.click("#retry-again summary")
