@@ -56,7 +56,7 @@ def main(order: Order, database: str) -> list[Figure]:
         for what, question in QUESTIONS.items():
             ask = _ours(browser, address, question)
             theirs = _theirs(order, what, count) if what in THEIRS and count > 1_000 else None
-            taken, their_taken = alternating(ask, theirs)
+            taken, their_taken = alternating(ask, theirs, every=10 if count <= 10_000 else 60)
             middle = percentile(taken, 0.5)
             if len(ask()["results"]) == PAGE:
                 full_pages[what][count] = middle
@@ -83,12 +83,14 @@ def _largest_growth(section: str, full_pages: dict[str, dict[int, float]]) -> Fi
     return Figure(section, words, count * 10, "", f"{growth[what, count]:.2f} ×", None, "≤ 1.5 ×")
 
 
-def alternating(ours: Callable[[], object], theirs: Callable[[], object] | None) -> tuple[list[float], list[float]]:
-    """Seconds of each round, the two sides in turn (theirs every tenth time: it takes longer)."""
+def alternating(
+    ours: Callable[[], object], theirs: Callable[[], object] | None, *, every: int
+) -> tuple[list[float], list[float]]:
+    """Seconds of each round, the two sides in turn (theirs ``every`` so many rounds: it takes longer)."""
     taken: list[float] = []
     their_taken: list[float] = []
     for turn in range(-3, ROUNDS):
-        for work, times in ((ours, taken), (theirs if turn % 10 == 0 else None, their_taken)):
+        for work, times in ((ours, taken), (theirs if turn % every == 0 else None, their_taken)):
             if work is None:
                 continue
             began = time.perf_counter()
