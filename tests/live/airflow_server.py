@@ -12,7 +12,11 @@ from examples.demo.kubernetes_standin import KubernetesStandin
 from examples.demo.sources import S3Server
 
 VENV = REPOSITORY / "var" / "airflow"
-DAGS = {"examples": REPOSITORY / "examples" / "dags", "contract": REPOSITORY / "tests" / "contract" / "dags"}
+DAGS = {
+    "examples": REPOSITORY / "examples" / "dags",
+    "contract": REPOSITORY / "tests" / "contract" / "dags",
+    "live": REPOSITORY / "tests" / "live" / "dags",
+}
 FIRST_PORT = 18150
 FIRST_S3_PORT = 18540
 

