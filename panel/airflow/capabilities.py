@@ -47,6 +47,11 @@ class Capabilities:
         return self.numbers >= (3, 1, 1)
 
     @property
+    def lists_indices(self) -> bool:
+        """Task-instance lists take ``map_index`` (3.1.0+); older servers ignore it silently."""
+        return self.numbers >= (3, 1, 0)
+
+    @property
     def clears_exact_downstream(self) -> bool:
         """… and downstream, inside a mapped group, only the same index (3.2.0+, apache/airflow#64526)."""
         return self.numbers >= (3, 2, 0)

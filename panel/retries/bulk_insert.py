@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import chain
+from operator import attrgetter
 from typing import Any, Final, TypeAlias
 
 from django.db import connection, models
@@ -24,7 +25,7 @@ def insert_items(items: Sequence[RetryItem]) -> None:
     if not items:
         return
     fields = [field for field in RetryItem._meta.concrete_fields if not field.primary_key]
-    columns = {field: list(_prepared(field, items)) for field in fields}
+    columns = {field: _prepared(field, items) for field in fields}
     # One column at least is kept apart: there must be rows to select from.
     alike = [field for field in fields[1:] if len(set(columns[field])) == 1]
     own = [field for field in fields if field not in alike]
@@ -60,11 +61,9 @@ def _columns(own: Sequence[AnyField]) -> str:
     return ", ".join(f"c{place}" for place in range(len(own)))
 
 
-def _prepared(field: AnyField, items: Sequence[RetryItem]) -> Iterator[Any]:
-    """Each value as the database takes it; the same one is prepared once."""
-    known: dict[Any, Any] = {}
-    for item in items:
-        value = getattr(item, field.attname)
-        if value not in known:
-            known[value] = field.get_db_prep_save(value, connection)
-        yield known[value]
+def _prepared(field: AnyField, items: Sequence[RetryItem]) -> list[Any]:
+    """Each value as the database takes it: texts and whole numbers as they are, any other is prepared once."""
+    values = list(map(attrgetter(field.attname), items))
+    others = {value for value in set(values) if type(value) not in (str, int)}
+    known = {value: field.get_db_prep_save(value, connection) for value in others}
+    return [known.get(value, value) for value in values] if known else values

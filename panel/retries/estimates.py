@@ -11,6 +11,7 @@ from django.core import signing
 
 from panel.mirror.models import MappedTask
 from panel.retries.choice import Plan, RunChoice, TaskChoice
+from panel.retries.models import FIRST_CHUNK
 from panel.retries.policies import Policy
 
 SECONDS_TO_CLEAR_ONE: Final = 0.0055
@@ -18,8 +19,8 @@ SECONDS_TO_CLEAR_ONE: Final = 0.0055
 SECONDS_TO_START: Final = 5.0
 SECONDS_TO_MARK_ONE: Final = 0.04
 """Alone or among others: a PATCH of 200 took 7 s on Airflow 3.3.2."""
-REQUESTS_A_CHUNK: Final = 2
-"""A dry run right before, and the clear."""
+LOOKED_AT_ONCE: Final = 100
+"""Right before each chunk is cleared, its instances are listed, so many a request."""
 REQUESTS_TO_CLOSE: Final = 2
 """The same once for what is downstream; where nothing is, reading the run and starting it."""
 _SALT: Final = "retries.estimate"
@@ -157,7 +158,9 @@ def estimate_load(basis: Basis, policy: Policy) -> Load:
         at_once = None if most is None or at_once is None else at_once + most
         if most is not None and part.pool:
             peaks[part.pool] = peaks.get(part.pool, 0) + min(most, largest) * part.pool_slots
-    requests = sum(basis.chunks(policy)) * REQUESTS_A_CHUNK + len(basis.runs) * REQUESTS_TO_CLOSE
+    size = min(largest, policy.chunk_size)
+    chunks = sum(basis.chunks(policy)) + (size > FIRST_CHUNK and not policy.chunks_per_minute)
+    requests = chunks * (1 + math.ceil(size / LOOKED_AT_ONCE)) + len(basis.runs) * REQUESTS_TO_CLOSE
     return Load(at_once=None if at_once is None else min(at_once, largest), pools=peaks, requests=requests)
 
 

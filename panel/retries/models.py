@@ -30,6 +30,8 @@ from panel.servers.models import Server
 LONGEST_REASON: Final = 500
 USUAL_CHUNK: Final = 200
 LARGEST_CHUNK: Final = 500
+FIRST_CHUNK: Final = 50
+"""Of a job without a pace: whether Airflow does it shows within two seconds, as it needs 5 to 10 ms for each."""
 LONGEST_WHY: Final = 500
 
 

@@ -151,6 +151,13 @@ def test_a_server_that_would_clear_every_index_is_not_asked(client, version, dry
     assert not fake.calls("POST", "clearTaskInstances")
 
 
+def test_a_server_that_lists_every_index_is_not_asked_for_some(client):
+    fake = staged("3.0.6")
+    with pytest.raises(Unsupported, match="single indices"):
+        client(fake).instances.at("etl", "r1", "work", [1])
+    assert not fake.calls("GET", "/taskInstances")
+
+
 def test_an_old_server_may_clear_whole_tasks(client):
     fake = staged("3.0.6")
     cleared = client(fake).instances.clear("etl", "r1", ["work", "agg"], dry_run=True, include_downstream=True)

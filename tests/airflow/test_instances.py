@@ -51,6 +51,17 @@ def test_counting_what_changed(airflow, etl):
         airflow.instances.count_changed_since("etl", "nope", before)
 
 
+def test_some_indices_a_hundred_a_request(airflow, etl):
+    etl.add_run("etl", "large")
+    etl.expand("etl", "large", "work", 300)
+    etl.forget_requests()
+    rows = airflow.instances.at("etl", "large", "work", [*range(0, 300, 2), 999])
+    assert [row.map_index for row in rows] == list(range(0, 300, 2))
+    assert len(etl.calls("GET", "/taskInstances")) == 2
+    with pytest.raises(NotFound):
+        airflow.instances.at("etl", "nope", "work", [1])
+
+
 def test_a_dry_run_tells_pool_and_version(airflow, etl):
     (row,) = airflow.instances.clear("etl", "r1", [("work", 1)], dry_run=True)
     assert (row.pool, row.pool_slots, row.dag_version.version_number) == ("default_pool", 1, 1)

@@ -49,6 +49,11 @@ def test_only_what_changed_comes(client, staged):
     assert [row.map_index for row in airflow.instances.changed_since("etl", "r1", "work", since)] == [7, 30]
 
 
+def test_chosen_indices(client, staged):
+    wanted = [*range(3, ROWS, 2)]
+    assert [row.map_index for row in client(staged).instances.at("etl", "r1", "work", wanted)] == wanted
+
+
 def test_the_row_before_expansion_is_among_them(client, clamp):
     fake = FakeAirflow(clamp=clamp)
     fake.add_dag("etl", tasks=[Task("work", is_mapped=True)])

@@ -145,6 +145,16 @@ def test_what_changed_since(site, own_mapped):
     assert [row.map_index for row in client.instances.changed_since(DAG, own_mapped, "work", later)] == [3]
 
 
+def test_chosen_indices_as_they_are_now(site, mapped):
+    client = site.client()
+    rows = client.instances.at(DAG, mapped, "work", [4, 1, 99])
+    assert [(row.map_index, row.state) for row in rows] == [(1, "failed"), (4, "success")]
+    known = {row.map_index: row.id for row in client.instances.bulk(DAG, mapped, ["work"])}
+    assert {row.map_index: row.id for row in rows} == {index: known[index] for index in (1, 4)}
+    with pytest.raises(NotFound):
+        client.instances.at(DAG, "nope", "work", [1])
+
+
 def test_results_one_by_one(site, mapped):
     client = site.client()
     assert client.xcoms.get(DAG, mapped, "work", 0).value == {"id": 0, "status": "ok"}

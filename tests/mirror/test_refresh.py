@@ -78,6 +78,17 @@ def test_a_finished_map_is_not_read_again_and_again_because_somebody_looks(serve
     assert (task.due_at, task.refresh_requested_at) == (None, None)
 
 
+@pytest.mark.parametrize(("total", "rest"), [(1, 4), (10_000, 30)])
+def test_a_large_map_that_ended_rests_longer_between_looks(server, woken, later, total, rest):
+    """To read 10,000 takes Airflow three seconds, in which whoever clears some of them is kept waiting."""
+    task = mirrored_task(server, ["success"])
+    MappedTask.objects.filter(pk=task.pk).update(complete=True, total=total, synced_at=timezone.now())
+    later(rest - 2)
+    assert look(task) is False
+    later(4)
+    assert look(task) is True
+
+
 def test_a_request_that_got_lost_may_be_made_again_and_is_found_by_the_sweep(etl, server, woken, later, worker):
     task = mirrored_task(server, ["success"])  # finished: nothing else makes it due
     later(10)

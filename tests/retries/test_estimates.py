@@ -65,7 +65,7 @@ def test_every_index_is_in_one_stage_and_the_bounds_are_in_order(policy):
 
 def test_a_wave_bounds_what_runs_at_once_and_adds_requests():
     load = estimate_load(BASIS, Policy())
-    assert (load.at_once, load.pools, load.requests) == (20, {"small": 40}, 5 * 2 + 2)
+    assert (load.at_once, load.pools, load.requests) == (20, {"small": 40}, 6 * 3 + 2)
     load = estimate_load(BASIS, Policy(wave_size=8))
     assert (load.at_once, load.pools, load.requests) == (8, {"small": 16}, 125 * 2 + 2)
     assert estimate_load(BASIS, Policy(chunk_size=10)).requests == 100 * 2 + 2

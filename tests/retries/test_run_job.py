@@ -7,9 +7,10 @@ from collections import Counter
 import pytest
 
 from panel.domain.outcomes import Outcome
-from panel.retries import selectors
+from panel.retries import runner, selectors
 from panel.retries.policies import Policy
 from panel.retries.report import closing_sentence
+from panel.servers import client
 from tests.fakes.airflow import Fatal
 from tests.retries.conftest import pass_time
 
@@ -60,14 +61,49 @@ def test_each_clear_is_exact_and_guarded(etl, jobs):
     assert row.note == f"Mapboard retry {job.short_id} by olga: disk was full"
 
 
-def test_no_chunk_is_larger_than_asked_and_no_index_goes_twice(etl, jobs):
+def test_no_chunk_is_larger_than_asked_the_first_is_small_and_no_index_goes_twice(etl, jobs):
     task = etl.stage(1_100, failed=range(1_100))
     job = jobs.to_the_end(jobs.request(task))
     sent = Counter(index for targets in etl.cleared()[:-1] for _task, index in targets)
     assert sent == Counter(range(1_100))
-    assert [len(targets) for targets in etl.cleared()] == [200, 200, 200, 200, 200, 100, 1]
+    assert [len(targets) for targets in etl.cleared()] == [50, 200, 200, 200, 200, 200, 50, 1]
     assert jobs.counts(job) == {"recovered": 1_100}
     assert set(etl.tries().values()) == {2}
+
+
+def test_after_the_first_chunk_a_list_tells_what_changed_and_no_dry_run(etl, jobs, server, monkeypatch):
+    monkeypatch.setattr("panel.retries.runner.jobs.SLICE_SECONDS", -1.0)  # one chunk, then another task has its turn
+    task = etl.stage(260, failed=range(260))
+    job = jobs.request(task)
+    etl.fake.forget_requests()
+    runner.run_job(job.pk)
+    with client.open_client(server) as airflow:
+        airflow.instances.clear("etl", "r1", [("work", 100)], dry_run=False, reset_dag_runs=False)
+    etl.fake.forget_requests()
+    runner.run_job(job.pk)
+    (chunk,) = etl.cleared()
+    assert [index for _task, index in chunk] == [*range(50, 100), *range(101, 250)]
+    assert len(etl.fake.calls("POST", "/clearTaskInstances")) == 1
+    assert {index: why for index, why in jobs.why(job).items() if why} == {
+        100: "somebody else cleared it meanwhile (waiting)"
+    }
+
+
+def test_an_airflow_that_is_not_exact_gets_a_dry_run_before_each_chunk(etl, jobs):
+    etl.fake.version, etl.fake.numbers = "3.1.0", (3, 1, 0)
+    client.forget_capabilities()
+    task = etl.stage(260, failed=range(260))
+    jobs.request(task, include_downstream=False)
+    jobs.work()
+    calls = [(one.body["dry_run"], len(one.body["task_ids"])) for one in etl.fake.calls("POST", "/clearTaskInstances")]
+    assert calls == [(True, 260), *[(True, 50), (False, 50)], *[(True, 200), (False, 200)], *[(True, 10), (False, 10)]]
+
+
+def test_of_a_job_with_a_pace_each_chunk_counts(etl, jobs):
+    task = etl.stage(210, failed=range(210))
+    jobs.request(task, policy=Policy(chunks_per_minute=1))
+    jobs.work()
+    assert [len(chunk) for chunk in etl.cleared()] == [200]
 
 
 def test_failing_again_hard_or_softly_is_said_with_the_error(etl, jobs):

@@ -12,11 +12,10 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any, Final
 
-from django.db.models import Q
 from django.utils import timezone
 
 from panel.airflow import Airflow, NotFound
-from panel.domain.outcomes import Outcome, ResultState
+from panel.domain.outcomes import ResultState
 from panel.mirror.claims import Claim
 from panel.mirror.models import Instance, MappedTask
 from panel.mirror.sync.clocks import MARGIN, safe_time
@@ -50,8 +49,10 @@ def read_instances(airflow: Airflow, claim: Claim[MappedTask], *, full: bool) ->
         full = True
         _forget_unreadable(claim)
     full = full or _wants_full(mapped_task)
+    moved = 0 if full else _count_changes(airflow, mapped_task)
+    full = full or moved > _known_total(mapped_task) / MANY_CHANGES
     if not full:
-        changed = _read_changes(airflow, claim)
+        changed = moved > 0 and _read_changes(airflow, claim)
         # Somebody changed a finished run without starting it again; or rows vanished, which leaves no change behind.
         full = (changed and is_finished(mapped_task.run)) or _counts_otherwise(airflow, mapped_task)
     if full:
@@ -89,12 +90,7 @@ def _wants_full(mapped_task: MappedTask) -> bool:
     last, known = mapped_task.full_synced_at, _known_total(mapped_task)
     if last is None or mapped_task.watermark is None or known <= SMALL_MAP:
         return True
-    if is_finished(mapped_task.run):
-        return False
-    if last < timezone.now() - FULL_AGAIN:
-        return True
-    lively = Q(end_date__gte=mapped_task.watermark - MARGIN) | Q(outcome=Outcome.RUNNING.value)
-    return Instance.objects.filter(lively, mapped_task=mapped_task).count() > known / MANY_CHANGES
+    return not is_finished(mapped_task.run) and last < timezone.now() - FULL_AGAIN
 
 
 def _lacks_reconcile(mapped_task: MappedTask) -> bool:
@@ -116,11 +112,28 @@ def _counts_otherwise(airflow: Airflow, mapped_task: MappedTask) -> bool:
         return True
 
 
+def _count_changes(airflow: Airflow, mapped_task: MappedTask) -> int:
+    """How many rows changed since the last read, heartbeats included: one light request that spares a hundred pages
+    when somebody has cleared the whole map, and the first page when nothing happened.
+    """
+    run = mapped_task.run
+    try:
+        return airflow.instances.count_changed_since(
+            run.dag.dag_id, run.run_id, _since(mapped_task), task_id=mapped_task.task_id
+        )
+    except NotFound as error:
+        raise RunGone from error
+
+
+def _since(mapped_task: MappedTask) -> datetime:
+    return (mapped_task.watermark or timezone.now()) - MARGIN
+
+
 def _read_changes(airflow: Airflow, claim: Claim[MappedTask]) -> bool:
     """Whether there were any."""
     mapped_task = claim.row
     run = mapped_task.run
-    since = (mapped_task.watermark or timezone.now()) - MARGIN
+    since = _since(mapped_task)
     any_changed = False
     try:
         changes = airflow.instances.changed_since(run.dag.dag_id, run.run_id, mapped_task.task_id, since)

@@ -16,8 +16,8 @@ from panel.retries.choice import Candidate, TaskChoice
 from panel.retries.planning.draft import Draft, shown
 
 DRY_RUN_INDICES: Final = 500
-DRY_RUN_INDICES_IN_ALL: Final = 2_000
-"""Airflow needs about a second for 1,000; every chunk is compared once more right before it is sent."""
+"""Of a run. Airflow needs about half a second for them, and somebody waits for the preview; every chunk is compared
+once more right before it is sent."""
 
 Pairs = Sequence[tuple[TaskChoice, Candidate]]
 
@@ -25,19 +25,17 @@ Pairs = Sequence[tuple[TaskChoice, Candidate]]
 def compare(draft: Draft, airflow: Airflow, ask: Ask) -> None:
     """Airflow's dry run beside the plan: what it leaves out, what changed, what runs again downstream."""
     pairs = [(task, candidate) for task in draft.choice.tasks for candidate in task.chosen]
-    checked = pairs[:DRY_RUN_INDICES_IN_ALL]
+    checked = _checked(draft)
     below: dict[str, set[int]] = {}
     gone: dict[tuple[str, str], list[int]] = {}
-    for start in range(0, len(checked), DRY_RUN_INDICES):
-        part = checked[start : start + DRY_RUN_INDICES]
-        rows = {(row.task_id, row.map_index): row for row in _dry_run(draft, airflow, ask, part)}
-        draft.rows |= rows
-        for task, candidate in part:
-            row = rows.pop((task.task_id, candidate.map_index), None)
-            if why := _disagreement(candidate, row):
-                gone.setdefault((task.task_id, why), []).append(candidate.map_index)
-        for task_id, index in rows:
-            below.setdefault(task_id, set()).add(index)
+    rows = {(row.task_id, row.map_index): row for row in _dry_run(draft, airflow, ask, checked)} if checked else {}
+    draft.rows |= rows
+    for task, candidate in checked:
+        row = rows.pop((task.task_id, candidate.map_index), None)
+        if why := _disagreement(candidate, row):
+            gone.setdefault((task.task_id, why), []).append(candidate.map_index)
+    for task_id, index in rows:
+        below.setdefault(task_id, set()).add(index)
     for task in draft.choice.tasks:
         for (task_id, why), indices in gone.items():
             if task_id == task.task_id:
@@ -51,6 +49,18 @@ def compare(draft: Draft, airflow: Airflow, ask: Ask) -> None:
             )
             % {"checked": len(checked), "count": len(pairs)}
         )
+
+
+def _checked(draft: Draft) -> list[tuple[TaskChoice, Candidate]]:
+    """What the dry run is made for: all there is, or as many as fit, of each task the first."""
+    tasks = [task for task in draft.choice.tasks if task.chosen]
+    left = DRY_RUN_INDICES
+    checked = []
+    for place, task in enumerate(sorted(tasks, key=lambda task: len(task.chosen))):
+        part = task.chosen[: max(1, left // (len(tasks) - place))]
+        checked += [(task, candidate) for candidate in part]
+        left -= len(part)
+    return checked
 
 
 def _dry_run(draft: Draft, airflow: Airflow, ask: Ask, part: Pairs) -> list[ClearedInstance]:

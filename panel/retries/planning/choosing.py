@@ -20,6 +20,7 @@ from panel.retries.planning.draft import Draft
 from panel.retries.tokens import digest_of
 
 MOST_ITEMS: Final = 100_000
+OUTCOMES: Final = {outcome.value: outcome for outcome in Outcome}
 
 
 def choose(mapped_tasks: Sequence[MappedTask], ask: Ask) -> tuple[Plan, list[Draft]]:
@@ -69,7 +70,7 @@ def candidates(rows: QuerySet[Instance]) -> Iterator[Candidate]:
     for index, ti_id, try_number, outcome, *texts in rows.values_list(
         "map_index", "ti_id", "try_number", "outcome", "label", "error_type", "error_message", "error_group"
     ).iterator(chunk_size=2_000):
-        yield Candidate(index, ti_id, try_number, Outcome(outcome), *texts)
+        yield Candidate(index, ti_id, try_number, OUTCOMES[outcome], *texts)
 
 
 def _busy_words(busy: dict[int, RetryJob], index: int) -> str:

@@ -16,13 +16,12 @@ from panel.retries.planning.draft import Draft, shown
 OWN_NOTE: Final = "Mapboard "
 """How the notes of retries and marks begin; what they say stands with their jobs."""
 LOOKED_AT: Final = 500
-LOOKED_AT_IN_ALL: Final = 2_000
-"""Every chunk is looked at once more right before it is marked."""
+"""Of a run: somebody waits for the preview, and every chunk is looked at once more right before it is marked."""
 
 
 def compare_marks(draft: Draft, airflow: Airflow) -> None:
     """Leave out what moved since it was mirrored; say what Airflow clears below the rest."""
-    left = LOOKED_AT_IN_ALL
+    left = LOOKED_AT
     for task in draft.choice.tasks:
         _compare(draft, task, airflow, task.chosen[:left])
         left = max(0, left - len(task.chosen))
@@ -31,16 +30,16 @@ def compare_marks(draft: Draft, airflow: Airflow) -> None:
 
 
 def _compare(draft: Draft, task: TaskChoice, airflow: Airflow, candidates: list[Candidate]) -> None:
+    if not candidates:
+        return
+    targets = [(task.task_id, candidate.map_index) for candidate in candidates]
+    rows = airflow.instances.clear(draft.choice.dag_id, draft.choice.run_id, targets, dry_run=True)
+    by_index = {row.map_index: row for row in rows}
+    draft.rows |= {(row.task_id, row.map_index): row for row in rows}
     gone: dict[str, list[int]] = {}
-    for start in range(0, len(candidates), LOOKED_AT):
-        part = candidates[start : start + LOOKED_AT]
-        targets = [(task.task_id, candidate.map_index) for candidate in part]
-        rows = airflow.instances.clear(draft.choice.dag_id, draft.choice.run_id, targets, dry_run=True)
-        by_index = {row.map_index: row for row in rows}
-        draft.rows |= {(row.task_id, row.map_index): row for row in rows}
-        for candidate in part:
-            if why := _moved(candidate, by_index.get(candidate.map_index)):
-                gone.setdefault(why, []).append(candidate.map_index)
+    for candidate in candidates:
+        if why := _moved(candidate, by_index.get(candidate.map_index)):
+            gone.setdefault(why, []).append(candidate.map_index)
     for why, indices in gone.items():
         draft.leave_out(task, why, indices)
 

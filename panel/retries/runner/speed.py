@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Final
 
-from panel.retries.models import RetryChunk, RetryJob
+from panel.retries.models import FIRST_CHUNK, RetryChunk, RetryJob
 from panel.retries.states import ChunkState
 
 SLOW_SECONDS: Final = 10.0
@@ -17,7 +17,8 @@ LONGEST_PAUSE: Final = 60.0
 
 def chunk_size(job: RetryJob) -> int:
     """How many instances the next request may clear."""
-    return min(job.chunk_size, job.chunk_now or job.chunk_size)
+    size = min(job.chunk_size, job.chunk_now or job.chunk_size)
+    return size if job.last_chunk_at or job.chunks_per_minute else min(size, FIRST_CHUNK)
 
 
 def answered_in(job: RetryJob, chunk: RetryChunk, seconds: float) -> None:
