@@ -28,6 +28,6 @@ def set_up(database_url: str = "") -> None:
         MAPBOARD_API_RATE="100000/sec",  # hundreds of rounds are no abuse here
     )
     django.setup()
-    from django.core.management import call_command  # noqa: PLC0415 - needs the settings above
+    from django.core.management import call_command
 
     call_command("migrate", verbosity=0)

@@ -16,10 +16,10 @@ MOST_ROWS = 10_000
 
 
 def main(order: Order, count: int) -> list[Figure]:
-    from benchmarks.panel_side import empty_task, mirrored_task  # noqa: PLC0415 - needs the settings
-    from panel.mirror.claims import claim  # noqa: PLC0415
-    from panel.mirror.sync.instances import read_instances  # noqa: PLC0415
-    from panel.servers.client import open_client  # noqa: PLC0415
+    from benchmarks.panel_side import empty_task, mirrored_task
+    from panel.mirror.claims import claim
+    from panel.mirror.sync.instances import read_instances
+    from panel.servers.client import open_client
 
     def mirror() -> float:
         task = empty_task(order, count)

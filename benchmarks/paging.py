@@ -44,7 +44,7 @@ PLAIN = "≤ 0.2 at 10,000; p99 ≤ 50 ms"
 
 
 def main(order: Order, database: str) -> list[Figure]:
-    from benchmarks.panel_side import mirrored_task, signed_in  # noqa: PLC0415 - needs the settings
+    from benchmarks.panel_side import mirrored_task, signed_in
 
     section = f"A page of {PAGE} ({'SQLite' if database == 'sqlite' else 'PostgreSQL'})"
     browser = signed_in()
@@ -101,7 +101,7 @@ def alternating(
 
 
 def _ours(browser: object, address: str, question: str) -> Callable[[], dict[str, Any]]:
-    from django.test import Client  # noqa: PLC0415
+    from django.test import Client
 
     assert isinstance(browser, Client)
 

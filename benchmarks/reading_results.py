@@ -36,14 +36,14 @@ def main(order: Order, reader: str) -> list[Figure]:
 
 def seconds_to_read(order: Order, count: int, reader: str) -> float:
     """From states mirrored and no result read to every result read, judged and stored; the median of three."""
-    from benchmarks.panel_side import empty_task  # noqa: PLC0415 - needs the settings
-    from panel.airflow.bulk_reads import BulkReadsNamespace  # noqa: PLC0415
-    from panel.airflow.errors import Unsupported  # noqa: PLC0415
-    from panel.airflow.runs import RunsNamespace  # noqa: PLC0415
-    from panel.mirror.claims import claim  # noqa: PLC0415
-    from panel.mirror.sync.instances import read_instances  # noqa: PLC0415
-    from panel.mirror.sync.results import read_results  # noqa: PLC0415
-    from panel.servers.client import open_client  # noqa: PLC0415
+    from benchmarks.panel_side import empty_task
+    from panel.airflow.bulk_reads import BulkReadsNamespace
+    from panel.airflow.errors import Unsupported
+    from panel.airflow.runs import RunsNamespace
+    from panel.mirror.claims import claim
+    from panel.mirror.sync.instances import read_instances
+    from panel.mirror.sync.results import read_results
+    from panel.servers.client import open_client
 
     def without(kind: type, name: str, answers: object) -> object:
         return patch.object(kind, name, **({"return_value": answers} if answers is False else {"side_effect": answers}))

@@ -11,7 +11,7 @@ def big_map() -> None:
 
     @task(map_index_template="{{ label }}")
     def work(item: int) -> dict[str, object]:
-        from airflow.sdk import get_current_context  # noqa: PLC0415 - as Airflow's own examples have it
+        from airflow.sdk import get_current_context
 
         get_current_context()["label"] = f"s3://landing/part-{item:06d}.parquet"  # type: ignore[typeddict-unknown-key]
         return {"id": item, "status": "ok", "rows_processed": 1_000 + item}
