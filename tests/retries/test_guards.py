@@ -225,16 +225,25 @@ def test_one_open_job_an_index(etl, jobs, wire, monkeypatch, job_of, guarded):
 
 @GUARDED
 def test_one_job_a_key(etl, jobs, monkeypatch, guarded):
-    """A double click of which the second half is slow: the first job is over before the second is stored."""
+    """A double click of which the second half is slow: the first job is over before the second is stored, and the look
+    for it right before that comes too early."""
     if not guarded:
         without_constraint("retry_job_once_a_key")
     task = etl.stage(2, failed=[0, 1])
     jobs_made = []
+    plan_now, known_job = services._plan_now, services._known_job
 
-    def first_click() -> None:
+    def look_too_early(*args):
+        monkeypatch.setattr(services, "_known_job", known_job)
+
+    def plan_slowly(*args, **more):
+        monkeypatch.setattr(services, "_plan_now", plan_now)
+        planned = plan_now(*args, **more)
         jobs_made.append(jobs.to_the_end(jobs.request(task, key="k1")))
+        monkeypatch.setattr(services, "_known_job", look_too_early)
+        return planned
 
-    monkeypatch.setattr(services, "check_bounds", once_before(services, "check_bounds", first_click))
+    monkeypatch.setattr(services, "_plan_now", plan_slowly)
     jobs_made.append(jobs.request(task, key="k1"))
     assert len({job.pk for job in jobs_made}) == (1 if guarded else 2)
 
