@@ -24,7 +24,7 @@ test: venv ## The tests; they need no network, no root, no service
 live: venv ## The live tests: they start a real Airflow themselves
 	@$(BIN)/pytest -m live -q
 
-compat: venv ## Sync and plug-in on real Airflow 3.0, 3.1, 3.2 and 3.3, one after the other
+compat: venv ## Sync, retries, marks and plug-in on real Airflow 3.0, 3.1, 3.2 and 3.3, one after the other
 	@$(BIN)/pytest tests/compat -m compat -q
 
 browser: venv ## The browser tests, with Chromium

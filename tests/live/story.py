@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -150,6 +151,10 @@ class InAirflow:
     def xcom(self, task_id: str, key: str) -> Any:
         path = f"/dags/{self.dag_id}/dagRuns/{quote(self.run_id)}/taskInstances/{task_id}/xcomEntries/{key}"
         return self.airflow.call("GET", path)["value"]
+
+
+def at(row: dict[str, Any], name: str) -> datetime:
+    return datetime.fromisoformat(row[name])
 
 
 def keys_of(task_ids: list[Any]) -> set[Key]:

@@ -10,7 +10,6 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ import pytest
 from examples.demo.airflow import AirflowStandalone
 from tests.live.gate import Gate
 from tests.live.processes import assert_all_gone, processes_below
-from tests.live.story import InAirflow, Key, keys_of
+from tests.live.story import InAirflow, Key, at, keys_of
 from tests.soak.databases import Sqlite
 from tests.soak.panel import Panel
 
@@ -87,10 +86,6 @@ def kill_the_sender(panel: Panel, gate: Gate) -> set[Key]:
     assert gate.held(by_the_living=False) == [body], "the worker died while it waited for the answer"
     panel.start_process(name)
     return keys_of(body["task_ids"])
-
-
-def at(row: dict[str, Any], name: str) -> datetime:
-    return datetime.fromisoformat(row[name])
 
 
 def test_one_error_class_of_1500_indices_runs_once_more_each_though_two_workers_are_killed(
