@@ -16,7 +16,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -84,13 +83,13 @@ def run(*, until_stdin_closes: bool) -> int:
         if settings.IN_PRODUCTION:
             manage(["collectstatic", "--noinput", "--verbosity", "0"], environment)
         processes = Processes()
-        for name, command in commands(host, port, stack.enter_context(scratch_directory())).items():
+        for name, command in commands(host, port).items():
             processes.add_process(name, f"exec {shlex.join(command)}", env=environment, cwd=str(BASE_DIR))
         processes.loop()
         return 0 if processes.returncode in (130, 143) else int(processes.returncode or 1)
 
 
-def commands(host: str, port: int, scratch: Path) -> dict[str, list[str]]:
+def commands(host: str, port: int) -> dict[str, list[str]]:
     """What runs, by name."""
     celery = [sys.executable, "-m", "celery", "-A", "config"]
     return {
@@ -103,10 +102,7 @@ def commands(host: str, port: int, scratch: Path) -> dict[str, list[str]]:
             *[*celery, "worker", "--loglevel", "INFO", "--concurrency", str(whole_number("WORKER_PROCESSES", 4))],
             *["--without-gossip", "--without-mingle"],
         ],
-        "scheduler": [
-            *[*celery, "beat", "--loglevel", "WARNING", "--pidfile="],
-            *["--schedule", str(scratch / "schedule")],
-        ],
+        "scheduler": [*celery, "beat", "--loglevel", "WARNING", "--pidfile="],
     }
 
 
@@ -140,13 +136,6 @@ def manage(arguments: list[str], environment: dict[str, str]) -> None:
     done = subprocess.run(command, env=environment, check=False)  # noqa: S603 (our own commands)
     if done.returncode != 0:
         raise CannotRun(f"`manage.py {arguments[0]}` failed; its message stands above.")
-
-
-@contextmanager
-def scratch_directory() -> Iterator[Path]:
-    """The scheduler's notes; what is due stands in the database, so they may go."""
-    with tempfile.TemporaryDirectory(prefix="mapboard-") as directory:
-        yield Path(directory)
 
 
 @contextmanager

@@ -241,6 +241,7 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TASK_TIME_LIMIT = 15 * 60
 CELERY_TASK_SOFT_TIME_LIMIT = 14 * 60
 CELERY_TIMEZONE = "UTC"
+CELERY_BEAT_SCHEDULER = "celery.beat:Scheduler"  # without a file: what is due stands in the database
 CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     # Each sweep claims what is due in the database; one that comes while another still works finds nothing to do.
     "servers.check_health": {"task": "servers.check_health", "schedule": 15.0, "options": {"expires": 15}},

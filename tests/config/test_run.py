@@ -43,8 +43,8 @@ def ping(url: str) -> bytes:
         return sock.recv(64)
 
 
-def test_web_worker_and_scheduler_are_started(tmp_path: Path) -> None:
-    assert set(run.commands("127.0.0.1", 8000, tmp_path)) == {"web", "worker", "scheduler"}
+def test_web_worker_and_scheduler_are_started() -> None:
+    assert set(run.commands("127.0.0.1", 8000)) == {"web", "worker", "scheduler"}
 
 
 def test_a_taken_port_is_refused_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:

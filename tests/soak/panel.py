@@ -44,7 +44,7 @@ class Panel:
             "LOG_LEVEL": "WARNING",
         }  # fmt: skip
         os.environ["WORKER_PROCESSES"] = "2"  # commands() reads it
-        found = commands("127.0.0.1", port, directory)
+        found = commands("127.0.0.1", port)
         worker = [*found["worker"], "--hostname"]
         self.commands = {
             "web": [*found["web"][:-1], "tests.soak.web:application"],
