@@ -34,7 +34,6 @@ LATE: Final = 2
 """Data so many times as old as it should be shows that nobody was looking."""
 DAG_FRESH: Final = timedelta(seconds=15)
 AT_ONCE: Final = 12
-ONE_SECOND: Final = timedelta(seconds=1)
 
 
 def request_refresh(*, mapped_task: MappedTask) -> bool:
@@ -49,7 +48,7 @@ def request_refresh(*, mapped_task: MappedTask) -> bool:
     unanswered_since = now - timedelta(seconds=REQUEST_SECONDS)
     synced_at, requested_at = mapped_task.synced_at, mapped_task.refresh_requested_at
     may_change = mapped_task.run.state not in states.FINISHED_RUN or not mapped_task.complete
-    rest = LATE * fresh if may_change else max(fresh, mapped_task.total * REST_SECONDS_AN_INSTANCE * ONE_SECOND)
+    rest = LATE * fresh if may_change else max(fresh, timedelta(seconds=mapped_task.total * REST_SECONDS_AN_INSTANCE))
     late = synced_at is None or synced_at < now - rest
     is_asked_for = requested_at is not None and requested_at >= max(synced_at or unanswered_since, unanswered_since)
     if is_asked_for or not (may_change or late):
@@ -99,11 +98,12 @@ def request_run_refresh(*, dag: Dag, run_id: str) -> bool:
 def _read_at_once(row: Dag | DagRun, fresh: timedelta) -> bool:
     """Whether this row, at which somebody looks, is to be read at once; else the sweep reads it when it is ``fresh`` no
     longer, at the same rhythm for one who looks as for hundreds."""
-    now, rows = timezone.now(), type(row)._default_manager.filter(pk=row.pk)
-    if row.synced_at is None or row.synced_at < now - LATE * fresh:
-        return bool(bring_forward(rows, now))
-    bring_forward(rows, row.synced_at + fresh)
-    return False
+    now = timezone.now()
+    late = row.synced_at is None or row.synced_at < now - LATE * fresh
+    moment = now if late or row.synced_at is None else row.synced_at + fresh
+    if row.due_at is not None and row.due_at <= moment:
+        return False  # nothing is written for a look
+    return bool(bring_forward(type(row)._default_manager.filter(pk=row.pk), moment)) and late
 
 
 def find_or_fetch_run(*, server: Server, dag_id: str, run_id: str) -> DagRun:
