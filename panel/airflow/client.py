@@ -103,13 +103,13 @@ class Airflow:
     def clock_ahead(self) -> timedelta:
         """How far the server's clock is ahead of ours, by the ``Date`` of its last answer: to a second or so, and zero
         while none came."""
-        return self._transport.clock_ahead
+        return self._transport.clock_ahead or timedelta()
 
     def now(self) -> datetime:
         """The time by the server's clock, to a second or so, to compare its own times with. Asks for the version where
         no answer told it yet. Raises AirflowError.
         """
-        if not self._transport.knows_clock:
+        if self._transport.clock_ahead is None:
             self.version()
         return datetime.now(UTC) + self.clock_ahead
 

@@ -116,8 +116,7 @@ class Transport:
         self._slots = slots
         self._in_flight = threading.BoundedSemaphore(limits.max_in_flight)
         self.session = session
-        self.clock_ahead = timedelta()
-        self.knows_clock = False
+        self.clock_ahead: timedelta | None = None
 
     def __repr__(self) -> str:
         return f"<Transport {self._base_url}>"
@@ -251,7 +250,6 @@ class Transport:
     def _note_clock(self, date: str) -> None:
         with suppress(ValueError, TypeError, OverflowError):  # a Date that is none tells nothing
             self.clock_ahead = parsedate_to_datetime(date) - datetime.now(UTC)
-            self.knows_clock = True
 
     def _body(self, response: httpx.Response, max_bytes: int, first_line: bool, deadline: float) -> bytes:
         """The decoded body, counted while it comes in, so that a huge or endless one costs only the cap."""
