@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, ExitStack
 from unittest.mock import patch
 
 from benchmarks.environment import set_up
@@ -45,7 +46,7 @@ def seconds_to_read(order: Order, count: int, reader: str) -> float:
     from panel.mirror.sync.results import read_results
     from panel.servers.client import open_client
 
-    def without(kind: type, name: str, answers: object) -> object:
+    def without(kind: type, name: str, answers: object) -> AbstractContextManager[object]:
         return patch.object(kind, name, **({"return_value": answers} if answers is False else {"side_effect": answers}))
 
     def once() -> float:
@@ -66,9 +67,10 @@ def seconds_to_read(order: Order, count: int, reader: str) -> float:
     plugin = without(BulkReadsNamespace, "available", False)
     wait = without(RunsNamespace, "results", Unsupported("switched off for this measurement"))
     switched_off = {"plugin": [], "wait": [plugin], "single": [plugin, wait]}[reader]
-    for patcher in switched_off:
-        patcher.start()  # type: ignore[attr-defined]
-    return sorted(once() for _ in range(3))[1]
+    with ExitStack() as stack:
+        for patcher in switched_off:
+            stack.enter_context(patcher)
+        return sorted(once() for _ in range(3))[1]
 
 
 def read_plugin(order: Order) -> None:
