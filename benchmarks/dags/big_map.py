@@ -13,7 +13,8 @@ def big_map() -> None:
     def work(item: int) -> dict[str, object]:
         from airflow.sdk import get_current_context
 
-        get_current_context()["label"] = f"s3://landing/part-{item:06d}.parquet"  # type: ignore[typeddict-unknown-key]
+        context = get_current_context()
+        context["label"] = f"s3://landing/part-{item:06d}.parquet"  # type: ignore[typeddict-unknown-key]  # own key
         return {"id": item, "status": "ok", "rows_processed": 1_000 + item}
 
     work.expand(item=list_items())

@@ -15,11 +15,11 @@ django.setup()
 
 from django.contrib.auth.models import Group, User  # noqa: E402 - after django.setup()
 
-from panel.launches.services import request_launch  # noqa: E402
-from panel.launches.submission import submit_launch  # noqa: E402
-from panel.servers.encryption import encrypt  # noqa: E402
-from panel.servers.models import Server  # noqa: E402
-from tests.fakes.airflow.auth import password_of  # noqa: E402
+from panel.launches.services import request_launch  # noqa: E402 - as above
+from panel.launches.submission import submit_launch  # noqa: E402 - as above
+from panel.servers.encryption import encrypt  # noqa: E402 - as above
+from panel.servers.models import Server  # noqa: E402 - as above
+from tests.fakes.airflow.auth import password_of  # noqa: E402 - as above
 
 
 def prepare(base_url: str) -> None:

@@ -16,7 +16,7 @@ import django
 django.setup()
 
 from panel.airflow import Airflow, BearerToken  # noqa: E402 - after django.setup()
-from panel.servers import slots  # noqa: E402
+from panel.servers import slots  # noqa: E402 - as above
 
 
 def call(base_url: str, limit: str, threads: str, calls: str) -> None:

@@ -37,7 +37,7 @@ class Quiet(WSGIRequestHandler):
             if self.raw_requestline and self.parse_request():
                 handler = Handler(self.rfile, self.wfile, self.get_stderr(), self.get_environ(), multithread=True)
                 handler.request_handler = self  # type: ignore[attr-defined]  # as wsgiref itself does
-                handler.run(self.server.get_app())  # type: ignore[attr-defined]
+                handler.run(self.server.get_app())  # type: ignore[attr-defined]  # a WSGIServer's
         except OSError:
             pass
 
