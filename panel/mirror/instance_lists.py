@@ -7,6 +7,7 @@ many are met soon enough on the way through the index of the order (``panel.keys
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import dataclass
 from typing import Final
 
@@ -46,6 +47,8 @@ _APART: Final = RawSQL(  # noqa: S611 - made of our own words
 )
 """The condition of the indexes of failures, to the letter: that is how SQLite knows that it may use one of them.
 PostgreSQL infers it by itself, and would take it for one more condition that few rows fulfil."""
+_KEY: Final = f"{Instance._meta.db_table}.{Instance._meta.pk.column}"
+_LISTED: Final = "SELECT value FROM json_each(%s)"
 KEPT_SECONDS: Final = 600
 
 
@@ -67,8 +70,16 @@ class Matching:
             if connection.vendor == "sqlite" and only_told_apart and walked_by in SORTED_APART:
                 rows = rows.filter(_APART)
         else:
-            rows = Instance.objects.filter(pk__in=self.keys)
+            rows = Instance.objects.filter(_among(self.keys))
         return shown(rows, mapped_task, walked_by)
+
+
+def _among(keys: tuple[int, ...]) -> RawSQL:
+    """The rows with these keys, as one parameter: Django takes as long to write down 300 as it takes for all the rest
+    of the query."""
+    if connection.vendor == "postgresql":
+        return RawSQL(f"{_KEY} = ANY(%s)", (list(keys),), BooleanField())  # noqa: S611 - made of our own words
+    return RawSQL(f"{_KEY} IN ({_LISTED})", (json.dumps(keys),), BooleanField())  # noqa: S611 - as above
 
 
 def shown(rows: QuerySet[Instance], mapped_task: MappedTask, *more: str) -> QuerySet[Instance]:
