@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 from panel.domain.json_pointers import escaped
@@ -56,10 +57,15 @@ def _gather(mapping: Mapping[str, Any], above: str, depth: int, found: dict[str,
         if isinstance(value, dict):
             if depth < DEEPEST:
                 _gather(value, f"{above}{escaped(str(key))}/", depth + 1, found)
-        elif (number := _number(value)) is not None:
-            name = f"{above}{escaped(str(key))}"
-            if name.isprintable() and len(name) <= LONGEST_NAME:
-                found[name] = number
+        elif (number := _number(value)) is not None and len(key) <= LONGEST_NAME and (name := _name(above, key)):
+            found[name] = number
+
+
+@lru_cache(maxsize=4_096)  # the results of a map have the same keys
+def _name(above: str, key: str) -> str:
+    """Empty for one that cannot be shown."""
+    name = f"{above}{escaped(key)}"
+    return name if name.isprintable() and len(name) <= LONGEST_NAME else ""
 
 
 def _number(value: Any) -> float | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Final
 
@@ -21,10 +21,12 @@ _SCALAR_LENGTH: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What is stored of a value: itself, or a preview of it when ``shortened``."""
+    """What is stored of a value: itself, or a preview of it when ``shortened``. ``written`` is its JSON, where it had
+    to be written down to know its length."""
 
     value: Any
     shortened: bool = False
+    written: str = field(default="", compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +51,14 @@ def shortened(value: Any, most_bytes: int) -> Kept:
     """
     try:
         text = _as_json(value)
-        data = text.encode()
+        length = len(text) if text.isascii() else len(text.encode())
     except (UnicodeEncodeError, RecursionError):  # half a character; nested without end
         return _preview(value, most_bytes, [_WHOLE, *_ever_smaller(most_bytes)])
-    if len(data) > most_bytes:
+    if length > most_bytes:
         return _preview(value, most_bytes, _ever_smaller(most_bytes))
     if "\\u0000" in text or text.count("[") + text.count("{") > DEEPEST:
         return _preview(value, most_bytes, [_WHOLE, *_ever_smaller(most_bytes)])
-    return Kept(value)
+    return Kept(value, written=text)
 
 
 def _preview(value: Any, most_bytes: int, forms: Iterable[_Limits]) -> Kept:

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from operator import attrgetter
 from typing import Any, Final
 
 from django.db import connection
 
+from panel.domain.values import Kept
 from panel.mirror.models import Instance, InstanceResult, MappedTask
 
 BATCH: Final = 1_000
@@ -19,8 +21,9 @@ BATCH: Final = 1_000
 
 
 def update_columns(mapped_task: MappedTask, rows: Sequence[Instance], columns: Sequence[str]) -> None:
-    """Write these columns of rows that exist. A column that says the same in all rows is sent once."""
-    for part in _parts(rows):
+    """Write these columns of rows that exist. A column that says the same in all rows is sent once; hence by outcome:
+    those without an error agree in most columns."""
+    for part in _parts(sorted(rows, key=attrgetter("outcome"))):
         alike = [name for name in columns if len({getattr(row, name) for row in part}) == 1]
         own = [name for name in columns if name not in alike]
         settings = [f"{_quoted(name)} = %s" for name in alike]
@@ -48,10 +51,14 @@ def upsert_results(mapped_task: MappedTask, rows: Sequence[Instance]) -> None:
             value
             for row in part
             if (kept := row.new_result) is not None
-            for value in (task, row.map_index, None if kept.value is None else json.dumps(kept.value), kept.shortened)
+            for value in (task, row.map_index, _written(kept), kept.shortened)
         ]
         with connection.cursor() as cursor:
             cursor.execute(sql, params)
+
+
+def _written(kept: Kept) -> str | None:
+    return None if kept.value is None else kept.written or json.dumps(kept.value)
 
 
 def _rows(columns: Sequence[str], count: int) -> str:
