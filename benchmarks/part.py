@@ -5,20 +5,16 @@ input, gets a database of its own, and answers with figures as the last line of 
 from __future__ import annotations
 
 import json
-import statistics
 import sys
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
-from typing import Any
 from urllib.parse import quote
 
 import httpx
 
 from benchmarks.seeding import DAG, TASK
-
-ROUNDS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,17 +71,11 @@ def answer(figures: Iterable[Figure]) -> None:
     print(json.dumps([asdict(figure) for figure in figures]))
 
 
-def seconds(work: Callable[[], Any], rounds: int = ROUNDS, *, before: Callable[[], Any] | None = None) -> float:
-    """The median of so many rounds, after one that is not counted; ``before`` each round, not counted either."""
-    taken = []
-    for turn in range(rounds + 1):
-        if before:
-            before()
-        began = time.perf_counter()
-        work()
-        if turn:
-            taken.append(time.perf_counter() - began)
-    return statistics.median(taken)
+def timed(work: Callable[[], object]) -> float:
+    """Seconds that it takes."""
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
 
 
 def percentile(values: list[float], share: float) -> float:
