@@ -5,8 +5,13 @@ from __future__ import annotations
 import os
 
 from celery import Celery
+from kombu.transport.redis import Channel
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+
+# A worker that has lost its broker must not try to give back the messages it holds: that fails and ends it (kombu 5.7).
+# There is no option for this.
+Channel.do_restore = False
 
 app = Celery("mapboard")
 app.config_from_object("django.conf:settings", namespace="CELERY")

@@ -225,7 +225,9 @@ CELERY_BROKER_URL = REDIS_URL.replace("unix://", "redis+socket://", 1) if REDIS_
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     "socket_connect_timeout": 2,
     "socket_timeout": 10,
-    "visibility_timeout": 3600,
+    # Nothing is kept in the broker of what a worker has taken: messages only wake, the sweeps find what is due. With it
+    # a worker whose broker was lost while it worked ends: it fails to give back what it holds (config.celery).
+    "ack_emulation": False,
     # A page that wakes the worker must not wait for a broker that is away: the sweeps find what is due. (kombu's
     # default is to try for six seconds; the worker's own reconnecting is set elsewhere and goes on for ever.)
     "max_retries": 0,

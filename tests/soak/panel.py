@@ -133,9 +133,16 @@ class Panel:
     def until(self, wanted: Any, what: str, *, seconds: float) -> Any:
         deadline = time.monotonic() + seconds
         while not (found := wanted()):
+            self.check_alive()
             assert time.monotonic() < deadline, f"{what}: not within {seconds:g} s\n{self.logs()}"
             time.sleep(0.1)
         return found
+
+    def check_alive(self) -> None:
+        """Nothing but our kills ends a worker or the scheduler, whatever else was killed."""
+        for name, process in self.processes.items():
+            if name in (*WORKERS, "scheduler"):
+                assert process.poll() is None, f"{name} ended by itself ({process.returncode})\n{self.logs()}"
 
     def logs(self, lines: int = 25) -> str:
         found = sorted(self.directory.glob("*.log"))
