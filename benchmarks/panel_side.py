@@ -45,6 +45,8 @@ def mirrored_task(order: Order, count: int) -> MappedTask:
 
 
 def signed_in() -> Client:
+    import config.wsgi  # noqa: F401 - the process is then as one that serves
+
     user, _created = User.objects.get_or_create(username="bench")
     user.groups.set(Group.objects.filter(name="viewer"))
     browser = Client(headers={"host": "localhost"})

@@ -62,6 +62,31 @@ def test_some_indices_a_hundred_a_request(airflow, etl):
         airflow.instances.at("etl", "nope", "work", [1])
 
 
+def test_a_stretch_of_indices_in_one_request(airflow, etl):
+    etl.add_run("etl", "large")
+    etl.expand("etl", "large", "work", 300)
+    etl.forget_requests()
+    rows = airflow.instances.at("etl", "large", "work", range(120, 300))
+    assert [row.map_index for row in rows] == list(range(120, 300))
+    asked = [(one.method, one.path.rpartition("/")[2]) for one in etl.requests if "taskInstances" in one.path]
+    assert asked == [("POST", "list")]
+
+
+@pytest.mark.parametrize("gone", [3, 130])
+def test_a_stretch_with_an_index_missing_is_looked_up_one_by_one(gone, airflow, etl):
+    """Then a place in the list is not the index any more."""
+    etl.add_run("etl", "large")
+    etl.expand("etl", "large", "work", 300)
+    del etl.world.of_task("etl", "large", "work")[gone]
+    rows = airflow.instances.at("etl", "large", "work", range(120, 170))
+    assert [row.map_index for row in rows] == [index for index in range(120, 170) if index != gone]
+
+
+def test_a_stretch_of_an_unknown_run_is_not_found(airflow, etl):
+    with pytest.raises(NotFound):
+        airflow.instances.at("etl", "nope", "work", range(50))
+
+
 def test_a_dry_run_tells_pool_and_version(airflow, etl):
     (row,) = airflow.instances.clear("etl", "r1", [("work", 1)], dry_run=True)
     assert (row.pool, row.pool_slots, row.dag_version.version_number) == ("default_pool", 1, 1)

@@ -155,6 +155,18 @@ def test_chosen_indices_as_they_are_now(site, mapped):
         client.instances.at(DAG, "nope", "work", [1])
 
 
+def test_a_stretch_of_indices_in_one_request(site, mapped, monkeypatch):
+    monkeypatch.setattr("panel.airflow.instances.SHORTEST_STRETCH", 2)
+    client = site.client()
+    known = [(row.map_index, row.id, row.state) for row in client.instances.bulk(DAG, mapped, ["work"])]
+    rows = client.instances.at(DAG, mapped, "work", [1, 2, 3])
+    assert [(row.map_index, row.id, row.state) for row in rows] == [row for row in known if row[0] in {1, 2, 3}]
+    beyond = client.instances.at(DAG, mapped, "work", list(range(len(known) - 2, len(known) + 2)))
+    assert [row.map_index for row in beyond] == [len(known) - 2, len(known) - 1]
+    with pytest.raises(NotFound):
+        client.instances.at(DAG, "nope", "work", [1, 2, 3])
+
+
 def test_results_one_by_one(site, mapped):
     client = site.client()
     assert client.xcoms.get(DAG, mapped, "work", 0).value == {"id": 0, "status": "ok"}
