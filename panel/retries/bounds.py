@@ -9,12 +9,12 @@ from typing import Final
 
 from django.conf import settings
 from django.contrib.auth.models import User
-from django.db import connection
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from panel.access.actions import ADMIN
+from panel.locks import hold_until_commit
 from panel.problems import Problem, TooMany, Unprocessable
 from panel.retries import selectors
 from panel.retries.choice import Plan
@@ -33,17 +33,9 @@ def check_bounds(user: User, plan: Plan, server: Server) -> None:
 
 
 def wait_for_others(plan: Plan, server: Server) -> None:
-    """Until no other request for these Dags is between its check of the budget and the end of its transaction.
-
-    Call it inside the transaction that checks and stores: ours lasts as long. With SQLite a transaction is alone anyway
-    (``transaction_mode`` in config/settings.py).
-    """
-    if connection.vendor != "postgresql" or not settings.RETRY_JOBS_PER_HOUR:
-        return
-    with connection.cursor() as cursor:
-        for dag_id in sorted({run.dag_id for run in plan.runs}):  # in one order, so that two cannot dead-lock
-            key = f"retries.budget:{server.pk}:{dag_id}"
-            cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [key])
+    """Until no other request for these Dags is between its check of the budget and the end of its transaction."""
+    if settings.RETRY_JOBS_PER_HOUR:
+        hold_until_commit(f"retries.budget:{server.pk}:{run.dag_id}" for run in plan.runs)
 
 
 def bounds_exceeded(user: User, plan: Plan, server: Server) -> list[str]:
