@@ -11,6 +11,7 @@ class Action(StrEnum):
     RETRY = "retry"
     LAUNCH = "launch"
     SET_RULES = "set_rules"
+    SET_GUARD_RAILS = "set_guard_rails"
     MANAGE_SERVERS = "manage_servers"
     SEE_AUDIT = "see_audit"
 

@@ -7,7 +7,6 @@ from uuid import UUID
 
 from django.contrib.auth.models import User
 from django.db.models import QuerySet
-from django.http import Http404
 from django.utils.translation import gettext as _
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import status
@@ -17,14 +16,21 @@ from rest_framework.response import Response
 
 from panel.access.actions import Action
 from panel.launches import selectors
+from panel.launches.approvals import approve_launch, reject_launch
 from panel.launches.dag_forms import read_form
+from panel.launches.found import found_launch, found_server
+from panel.launches.guard_rails import freeze_words
 from panel.launches.models import Launch
-from panel.launches.serializers import FormSerializer, LaunchRequestSerializer, LaunchSerializer
+from panel.launches.serializers import (
+    ApprovalSerializer,
+    FormSerializer,
+    LaunchRequestSerializer,
+    LaunchSerializer,
+    RejectionSerializer,
+)
 from panel.launches.services import cancel_launch, request_launch
 from panel.launches.states import State
 from panel.problems import BadRequest
-from panel.servers.models import Server
-from panel.servers.selectors import server as server_by_slug
 from panel.strict import StrictQuery
 
 
@@ -35,7 +41,8 @@ class LaunchForm(StrictQuery):
 
     @extend_schema(responses=FormSerializer)
     def get(self, request: Request, slug: str, dag_id: str) -> Response:
-        reading = read_form(server=_server(slug), dag_id=dag_id)
+        server = found_server(slug)
+        reading = read_form(server=server, dag_id=dag_id)
         form = reading.form
         answer = {
             "server": slug,
@@ -46,6 +53,7 @@ class LaunchForm(StrictQuery):
             "can_launch": not reading.obstacle,
             "obstacle": reading.obstacle,
             "warnings": reading.warnings,
+            "frozen": freeze_words(server, dag_id),
             "read_at": form.read_at,
             "fields": reading.fields,
         }
@@ -57,17 +65,27 @@ class DagLaunches(StrictQuery):
 
     actions = {"POST": Action.LAUNCH}
 
-    @extend_schema(request=LaunchRequestSerializer, responses={201: LaunchSerializer, 200: LaunchSerializer})
+    @extend_schema(
+        request=LaunchRequestSerializer,
+        responses={201: LaunchSerializer, 202: LaunchSerializer, 200: LaunchSerializer},
+    )
     def post(self, request: Request, slug: str, dag_id: str) -> Response:
-        """Store a launch; the worker submits it. Bad params answer 422 with messages by param, and nothing starts."""
-        server = _server(slug)
+        """Store a launch; the worker submits it. Bad params answer 422 with messages by param, and nothing starts.
+
+        A protected one that needs approval answers 202 and waits for somebody else; one that only has to be confirmed
+        answers 422 until ``confirm`` holds the word that the message names.
+        """
+        server = found_server(slug)
         body = LaunchRequestSerializer(data=request.data)
         body.is_valid(raise_exception=True)
         launch, created = request_launch(
             user=cast(User, request.user), server=server, dag_id=dag_id, **body.validated_data
         )
         answer = LaunchSerializer(launch, context={"request": request})
-        return Response(answer.data, status=status.HTTP_201_CREATED if created else status.HTTP_200_OK)
+        if not created:
+            return Response(answer.data)
+        waits = launch.state == State.AWAITING_APPROVAL
+        return Response(answer.data, status=status.HTTP_202_ACCEPTED if waits else status.HTTP_201_CREATED)
 
 
 @extend_schema(
@@ -105,7 +123,35 @@ class LaunchDetail(StrictQuery):
 
     @extend_schema(responses=LaunchSerializer)
     def get(self, request: Request, launch_id: UUID) -> Response:
-        return Response(LaunchSerializer(_launch(launch_id), context={"request": request}).data)
+        return Response(LaunchSerializer(found_launch(launch_id), context={"request": request}).data)
+
+
+class LaunchApprove(StrictQuery):
+    """Saying yes to a protected launch of somebody else; it is sent then."""
+
+    actions = {"POST": Action.LAUNCH}
+
+    @extend_schema(request=ApprovalSerializer, responses=LaunchSerializer)
+    def post(self, request: Request, launch_id: UUID) -> Response:
+        body = ApprovalSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        user = cast(User, request.user)
+        launch = approve_launch(user=user, launch=found_launch(launch_id), **body.validated_data)
+        return Response(LaunchSerializer(launch, context={"request": request}).data)
+
+
+class LaunchReject(StrictQuery):
+    """Saying no to a protected launch of somebody else, with the reason."""
+
+    actions = {"POST": Action.LAUNCH}
+
+    @extend_schema(request=RejectionSerializer, responses=LaunchSerializer)
+    def post(self, request: Request, launch_id: UUID) -> Response:
+        body = RejectionSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        user = cast(User, request.user)
+        launch = reject_launch(user=user, launch=found_launch(launch_id), **body.validated_data)
+        return Response(LaunchSerializer(launch, context={"request": request}).data)
 
 
 class LaunchCancel(StrictQuery):
@@ -115,19 +161,5 @@ class LaunchCancel(StrictQuery):
 
     @extend_schema(request=None, responses=LaunchSerializer)
     def post(self, request: Request, launch_id: UUID) -> Response:
-        launch = cancel_launch(user=cast(User, request.user), launch=_launch(launch_id))
+        launch = cancel_launch(user=cast(User, request.user), launch=found_launch(launch_id))
         return Response(LaunchSerializer(launch, context={"request": request}).data)
-
-
-def _server(slug: str) -> Server:
-    try:
-        return server_by_slug(slug)
-    except Server.DoesNotExist as error:
-        raise Http404(_("There is no server with this short name.")) from error
-
-
-def _launch(launch_id: UUID) -> Launch:
-    try:
-        return selectors.launch(launch_id)
-    except Launch.DoesNotExist as error:
-        raise Http404(_("There is no launch with this id.")) from error

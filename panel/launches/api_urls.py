@@ -1,11 +1,20 @@
 from django.urls import path
 
-from panel.launches import api
+from panel.launches import api, api_guard_rails
 
 urlpatterns = [
     path("servers/<slug:slug>/dags/<str:dag_id>/form/", api.LaunchForm.as_view(), name="launch-form"),
     path("servers/<slug:slug>/dags/<str:dag_id>/launches/", api.DagLaunches.as_view(), name="dag-launches"),
     path("launches/", api.LaunchList.as_view(), name="launch-list"),
     path("launches/<uuid:launch_id>/", api.LaunchDetail.as_view(), name="launch-detail"),
+    path("launches/<uuid:launch_id>/approve/", api.LaunchApprove.as_view(), name="launch-approve"),
+    path("launches/<uuid:launch_id>/reject/", api.LaunchReject.as_view(), name="launch-reject"),
     path("launches/<uuid:launch_id>/cancel/", api.LaunchCancel.as_view(), name="launch-cancel"),
+    path(
+        "servers/<slug:slug>/dags/<str:dag_id>/guard-rails/",
+        api_guard_rails.DagGuardRails.as_view(),
+        name="guard-rails",
+    ),
+    path("servers/<slug:slug>/freezes/", api_guard_rails.FreezeList.as_view(), name="freeze-list"),
+    path("servers/<slug:slug>/freezes/<int:freeze_id>/", api_guard_rails.FreezeDetail.as_view(), name="freeze-detail"),
 ]

@@ -1,4 +1,4 @@
-"""Checks everything a launch gives to a Dag at once. Pure."""
+"""Checks everything a launch gives to a Dag at once."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any, Final
 from django.utils.translation import gettext as _
 
 from panel.launches.fields import Field
+from panel.launches.models import Launch
 from panel.launches.validation import messages_for, unsendable
 
 MOST_UNKNOWN: Final = 20
@@ -21,6 +22,8 @@ def conf_errors(fields: Sequence[Field], params: Mapping[str, Any]) -> dict[str,
     for field in fields:
         if field.name in params:
             messages = messages_for(field.schema, params[field.name])
+            if messages and field.is_secret:
+                messages = [_("This does not fit what the Dag asks for here.")]  # others may say the value
         else:
             messages = [_("Fill this in.")] if field.required else []
         if messages:
@@ -42,3 +45,14 @@ def digest(*parts: Any) -> str:
     """A hash over JSON values that tells 4 from 4.0 and from "4"."""
     text = json.dumps(parts, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def secret_texts(launch: Launch) -> list[str]:
+    """The secret values of a launch as others may write them, the longest first."""
+    params = launch.params
+    values = [params[name] for name in launch.secret_params if params.get(name) not in (None, "", True, False)]
+    texts = {
+        text for value in values for text in ({value} if isinstance(value, str) else {json.dumps(value), str(value)})
+    }
+    quoted = {repr(text)[1:-1] for text in texts}
+    return sorted(texts | quoted, key=len, reverse=True)

@@ -13,6 +13,7 @@ from panel.airflow import AirflowError, DagDetails, NotFound, Rejected, Unreacha
 from panel.launches.conf import digest
 from panel.launches.fields import Field, fields_of
 from panel.launches.models import DagForm
+from panel.mirror.services import note_secret_params
 from panel.servers.client import open_client
 from panel.servers.models import Server
 
@@ -84,6 +85,12 @@ def read_form(*, server: Server, dag_id: str) -> FormReading:
         return FormReading(known, error)
 
 
+def known_fields(server: Server, dag_id: str) -> list[Field]:
+    """The fields as last read, without asking Airflow; none when they never were."""
+    known = DagForm.objects.filter(server=server, dag_id=dag_id).first()
+    return fields_of(known.params) if known else []
+
+
 def fetch_form(*, server: Server, dag_id: str) -> FormReading:
     """The form as Airflow has it now. Raises AirflowError; NotFound for a Dag that Airflow does not know."""
     try:
@@ -107,13 +114,21 @@ def _keep(server: Server, dag_id: str, details: DagDetails) -> DagForm:
             "display_name": _storable(details.dag_display_name),
             "description": _storable(details.description),
             "params_json": json.dumps(params),
+            "version": _version_of(details),
             "is_paused": details.is_paused,
             "is_stale": details.is_stale,
             "has_import_errors": details.has_import_errors,
             "read_at": timezone.now(),
         },
     )
+    note_secret_params(server=server, dag_id=dag_id, names=[one.name for one in fields_of(params) if one.is_secret])
     return form
+
+
+def _version_of(details: DagDetails) -> str:
+    """Airflow gives each serialised form of a Dag a version with an id of its own."""
+    version = details.latest_dag_version
+    return _storable(version.id or str(version.version_number or ""))[:60] if version else ""
 
 
 def _storable(text: str | None) -> str:

@@ -140,8 +140,15 @@ class Field:
         return self.schema.get("const")
 
     @property
+    def is_secret(self) -> bool:
+        """Whether its value is never shown: ``format: password`` or ``writeOnly`` in the schema."""
+        return self.schema.get("format") == "password" or self.schema.get("writeOnly") is True
+
+    @property
     def shown_default(self) -> Any:
         """A const is all there is to enter: it stands in for a default that was not given."""
+        if self.is_secret:
+            return None
         return self.const if self.kind is Kind.CONST and self.default is None else self.default
 
 

@@ -14,13 +14,15 @@ from django.utils.translation import gettext as _
 from panel.launches.conf import conf_errors
 from panel.launches.dag_forms import FormReading
 from panel.launches.entries import Entry, Posted, Unreadable, entry_of_post, entry_of_value, instant_of, value_of_entry
-from panel.launches.fields import Field, Kind, sections_of
+from panel.launches.fields import TEXTS, Field, Kind, sections_of
 from panel.launches.hints import hints_of
 from panel.launches.models import Launch
 
 NOTE: Final = "launch-note"
 KEY: Final = "launch-key"
 DIGEST: Final = "launch-form"
+CONFIRM: Final = "launch-confirm"
+BACK: Final = "launch-back"
 """Names of the form's own controls: no param's key begins like that."""
 
 
@@ -41,6 +43,8 @@ class Control:
     def template(self) -> str:
         """Which partial of ``launches/controls.html`` draws it."""
         kind = self.field.kind
+        if self.field.is_secret and kind in TEXTS:
+            return "launches/controls.html#line"
         if kind is Kind.BOOLEAN and not self.is_tick:
             return "launches/controls.html#yes-no"
         return f"launches/controls.html#{_PARTIALS.get(kind, 'line')}"
@@ -66,6 +70,8 @@ class Control:
 
     @property
     def input_type(self) -> str:
+        if self.field.is_secret:
+            return "password"
         return _INPUT_TYPES.get(self.field.kind, "text")
 
     @property
@@ -133,6 +139,24 @@ class LaunchForm:
         return self.reading.fields
 
     @property
+    def confirm(self) -> str:
+        """What was typed to confirm it."""
+        return (self.posted or {}).get(CONFIRM, [""])[-1].strip()
+
+    @property
+    def carried(self) -> list[tuple[str, str]]:
+        """What was posted, to be posted again with the confirmation. Secrets are not written into a page: they are
+        typed again."""
+        secret = {one.key for one in self.fields if one.is_secret}
+        left_out = secret | {CONFIRM, BACK, "csrfmiddlewaretoken"}
+        return [(name, text) for name, texts in (self.posted or {}).items() if name not in left_out for text in texts]
+
+    @property
+    def secrets(self) -> list[Control]:
+        """Those that were typed, and have to be typed again."""
+        return [self._control(one) for one in self.fields if one.is_secret and one.name in self.values]
+
+    @property
     def is_good(self) -> bool:
         return not self.errors and not self.problems
 
@@ -166,6 +190,8 @@ class LaunchForm:
 
     def _control(self, one: Field) -> Control:
         errors = self.errors.get(one.name, [])
+        if one.is_secret:  # never written into a page
+            return Control(one, Entry(), errors)
         if self.posted is not None:
             return Control(one, entry_of_post(one, self.posted), errors)
         value = self.earlier.params.get(one.name, one.default) if self.earlier else one.default
@@ -180,8 +206,11 @@ class LaunchForm:
                 _("The params of this Dag have changed since you opened the form. Look through it again, then launch.")
             )
         for one in self.fields:
+            entry = entry_of_post(one, posted)
+            if one.is_secret and one.default is not None and not (entry.text or entry.none):
+                continue  # the Dag has a value of its own
             try:
-                self.values[one.name] = value_of_entry(one, entry_of_post(one, posted))
+                self.values[one.name] = value_of_entry(one, entry)
             except Unreadable as error:
                 self.errors[one.name] = [str(error)]
         readable = [one for one in self.fields if one.name in self.values]

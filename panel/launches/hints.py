@@ -17,6 +17,12 @@ def hints_of(field: Field) -> list[str]:
 
 
 def _kind_hint(field: Field) -> str:
+    if field.is_secret:
+        return (
+            _("Never shown again. Empty: the Dag's own value.")
+            if field.default is not None
+            else _("Never shown again.")
+        )
     hints = {
         Kind.STRINGS: _("One item a line."),
         Kind.NUMBERS: _("One number a line."),

@@ -38,7 +38,7 @@ def launches(*, server: str = "", dag_id: str = "", states: Sequence[str] = ()) 
 
 def launch(launch_id: UUID) -> Launch:
     """Raises Launch.DoesNotExist."""
-    return Launch.objects.select_related("server").get(pk=launch_id)
+    return Launch.objects.select_related("server", "user", "decided_by").get(pk=launch_id)
 
 
 def launch_of_key(user: User, idempotency_key: str) -> Launch | None:
@@ -46,6 +46,20 @@ def launch_of_key(user: User, idempotency_key: str) -> Launch | None:
     if not idempotency_key:
         return None
     return Launch.objects.filter(user=user, idempotency_key=idempotency_key).first()
+
+
+def launches_to_approve(user: User) -> QuerySet[Launch]:
+    """What waits for the yes of somebody else than the one who asked, the one that expires first on top."""
+    waiting = Launch.objects.filter(state=State.AWAITING_APPROVAL, user__isnull=False).exclude(user=user)
+    return waiting.order_by("expires_at")
+
+
+def last_launch(server: Server, dag_id: str, *, before: datetime | None = None) -> Launch | None:
+    """The launch of this Dag that reached Airflow last."""
+    found = Launch.objects.filter(server_slug=server.slug, dag_id=dag_id, state__in=RUN_STATES)
+    if before is not None:
+        found = found.filter(created_at__lt=before)
+    return found.order_by("-created_at").first()
 
 
 def due_launches(now: datetime, limit: int) -> list[UUID]:

@@ -7,6 +7,7 @@ from typing import Any
 from django.urls import reverse
 from rest_framework import serializers
 
+from panel.launches.approvals import COMMENT_LENGTH
 from panel.launches.fields import Choice, Field, Kind
 from panel.launches.models import Launch
 from panel.launches.services import KEY_LENGTH, NOTE_LENGTH
@@ -31,15 +32,36 @@ class LaunchRequestSerializer(StrictSerializer):
         trim_whitespace=False,
         help_text="The same key and body again give the same launch; a key belongs to its user.",
     )
+    confirm = serializers.CharField(
+        required=False,
+        default=None,
+        allow_null=True,
+        max_length=1_000,
+        help_text="The word that confirms a protected launch which nobody has to approve.",
+    )
+
+
+class ApprovalSerializer(StrictSerializer):
+    """What the one who says yes has to say."""
+
+    comment = serializers.CharField(required=False, default="", allow_blank=True, max_length=COMMENT_LENGTH)
+
+
+class RejectionSerializer(StrictSerializer):
+    """Why somebody says no."""
+
+    comment = serializers.CharField(max_length=COMMENT_LENGTH)
 
 
 class LaunchSerializer(serializers.ModelSerializer[Launch]):
-    """A launch; ``url`` is its page. ``fields`` holds the messages of a refusal by param."""
+    """A launch; ``url`` is its page. ``fields`` holds the messages of a refusal by param. Secret params are masked.
+    ``decided_by``, ``decided_at`` and ``decision_comment`` say who approved or rejected a protected one."""
 
     server = serializers.CharField(source="server_slug")
     state = serializers.ChoiceField(choices=State.choices)
     params = serializers.SerializerMethodField()
     requested_by = serializers.CharField(source="username")
+    decided_by = serializers.CharField(source="decided_by_name")
     url = serializers.SerializerMethodField()
     airflow_url = serializers.CharField()
 
@@ -55,6 +77,11 @@ class LaunchSerializer(serializers.ModelSerializer[Launch]):
             "params",
             "note",
             "requested_by",
+            "protected",
+            "expires_at",
+            "decided_by",
+            "decided_at",
+            "decision_comment",
             "created_at",
             "accepted_at",
             "started_at",
@@ -71,7 +98,7 @@ class LaunchSerializer(serializers.ModelSerializer[Launch]):
         return {**super().get_fields(), "fields": messages}
 
     def get_params(self, launch: Launch) -> dict[str, Any]:
-        return launch.params
+        return launch.shown_params
 
     def get_url(self, launch: Launch) -> str:
         path = reverse("launches:launch_detail", kwargs={"launch_id": launch.pk})
@@ -97,6 +124,7 @@ class FieldSerializer(serializers.Serializer[Field]):
     choices = ChoiceSerializer(many=True)
     proposals = ChoiceSerializer(many=True)
     limits = serializers.DictField()
+    secret = serializers.BooleanField(source="is_secret", help_text="Its value is shown nowhere.")
 
     def get_fields(self) -> SerializerFields:
         # These names are taken by attributes of every serializer.
@@ -109,7 +137,8 @@ class FieldSerializer(serializers.Serializer[Field]):
 
 
 class FormSerializer(serializers.Serializer[Any]):
-    """A Dag's launch form. ``obstacle`` says why it cannot be launched now, ``warnings`` what to know before."""
+    """A Dag's launch form. ``obstacle`` says why it cannot be launched now, ``frozen`` until when nothing may start,
+    ``warnings`` what to know before."""
 
     server = serializers.CharField()
     dag_id = serializers.CharField()
@@ -119,6 +148,7 @@ class FormSerializer(serializers.Serializer[Any]):
     can_launch = serializers.BooleanField()
     obstacle = serializers.CharField()
     warnings = serializers.ListField(child=serializers.CharField())
+    frozen = serializers.CharField()
     read_at = serializers.DateTimeField()
 
     def get_fields(self) -> SerializerFields:

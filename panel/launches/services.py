@@ -17,16 +17,19 @@ from django.utils.translation import gettext as _
 
 from panel.access.actions import Action
 from panel.access.authorization import authorize
-from panel.access.services import record_event
 from panel.airflow import Unreachable
+from panel.launches.approvals import approval_hash
+from panel.launches.audit import record
 from panel.launches.board import Board
 from panel.launches.conf import conf_errors, digest, unsendable_params
 from panel.launches.dag_forms import FormReading, read_form
+from panel.launches.guard_rails import Protection, check_bounds, check_freeze, protection_of
 from panel.launches.models import Launch
 from panel.launches.selectors import dag_is_known, launch_of_key
 from panel.launches.states import State
 from panel.launches.validation import unsendable
 from panel.launches.watching import asked_again
+from panel.locks import hold_until_commit
 from panel.mirror.services import request_run_refresh
 from panel.problems import Conflicting, Unprocessable
 from panel.servers.models import Server
@@ -52,28 +55,41 @@ def request_launch(
     params: Mapping[str, Any],
     note: str = "",
     idempotency_key: str = "",
+    confirm: str | None = None,
     reading: FormReading | None = None,
 ) -> Requested:
-    """Store a launch that the worker will submit.
+    """Store a launch that the worker will submit, at once or when somebody else has approved it.
 
     The same key from the same user with the same body gives the same launch. ``reading`` spares a caller who has just
-    read the Dag's form a second read. Raises Unprocessable (``fields`` by param), Conflicting (the key with another
-    body; a Dag that cannot run), and the AirflowError when the Dag is unknown and Airflow cannot be asked.
+    read the Dag's form a second read. ``confirm`` is what was typed to confirm a protected launch; a program (``None``)
+    need not where a person approves it.
+
+    Raises Unprocessable (``fields`` by param; ``confirm``), Conflicting (the key with another body; a Dag that cannot
+    run; a freeze; too many active runs), TooMany, and the AirflowError when the Dag is unknown and Airflow cannot be
+    asked.
     """
     authorize(user, Action.LAUNCH)
     _check_request(params, note, idempotency_key)
     body_hash = digest(server.slug, dag_id, dict(params), note)
     if earlier := launch_of_key(user, idempotency_key):
         return _same(earlier, body_hash)
-    checked = _check_params(server, dag_id, params, reading)
-    launch = _new(user, server, dag_id, checked=checked)
+    reading = _checked_form(server, dag_id, params, reading)
+    check_freeze(server, dag_id)
+    launch = _new(user, server, dag_id, checked=reading is not None and reading.trouble is None)
     launch.params_json, launch.note = json.dumps(dict(params)), note
     launch.idempotency_key, launch.body_hash = idempotency_key or None, body_hash
+    launch.secret_params = [field.name for field in reading.fields if field.is_secret] if reading else []
+    protection = protection_of(server, dag_id, reading.fields if reading else None, params)
+    if protection is not None:
+        _protect(launch, protection, reading, confirm)
     try:
         with transaction.atomic():
+            hold_until_commit([f"launches.bounds:{server.pk}:{dag_id}"])
+            check_bounds(server, dag_id)
             launch.save(force_insert=True)
-            _record(user, "launches.request", launch, dag_run_id=launch.dag_run_id, note=note)
-            wake("launches.submit", str(launch.pk))
+            record(user, "launches.request", launch, dag_run_id=launch.dag_run_id, note=note, state=launch.state)
+            if launch.state == State.SUBMITTING:
+                wake("launches.submit", str(launch.pk))
     except IntegrityError:
         # A second request with the same key came in between: it has made the launch.
         winner = launch_of_key(user, idempotency_key)
@@ -88,14 +104,15 @@ def cancel_launch(*, user: User, launch: Launch) -> Launch:
     authorize(user, Action.LAUNCH)
     with transaction.atomic():
         # Conditional: the worker marks sent_at the same way before it sends, and only one of the two finds the row.
-        cancelled = Launch.objects.filter(pk=launch.pk, state=State.SUBMITTING, sent_at=None).update(
+        taken_back = Launch.objects.filter(pk=launch.pk, state__in=[State.SUBMITTING, State.AWAITING_APPROVAL])
+        cancelled = taken_back.filter(sent_at=None).update(
             state=State.CANCELLED,
             message=_("Cancelled by %(name)s before anything was sent.") % {"name": user.get_username()},
             finished_at=timezone.now(),
             version=F("version") + 1,
         )
         if cancelled:
-            _record(user, "launches.cancel", launch)
+            record(user, "launches.cancel", launch)
     launch.refresh_from_db()
     if not cancelled and launch.state != State.CANCELLED:
         raise Conflicting(
@@ -127,19 +144,40 @@ def _check_request(params: Mapping[str, Any], note: str, idempotency_key: str) -
         raise Unprocessable(_("Some values cannot be sent. Nothing was started."), fields)
 
 
-def _check_params(server: Server, dag_id: str, params: Mapping[str, Any], reading: FormReading | None) -> bool:
-    """Whether the params could be checked; when Airflow is away and its params were never read they cannot."""
+def _checked_form(
+    server: Server, dag_id: str, params: Mapping[str, Any], reading: FormReading | None
+) -> FormReading | None:
+    """The form that the params fit; ``None`` when Airflow is away and the Dag's params were never read."""
     try:
         reading = reading or read_form(server=server, dag_id=dag_id)
     except Unreachable:
         if not dag_is_known(server, dag_id):
             raise
-        return False
+        return None
     if reading.obstacle:
         raise Conflicting(reading.obstacle, code="dag_not_launchable")
     if errors := conf_errors(reading.fields, params):
         raise Unprocessable(_("Some values do not fit what the Dag asks for. Nothing was started."), errors)
-    return reading.trouble is None
+    return reading
+
+
+def _protect(launch: Launch, protection: Protection, reading: FormReading | None, confirm: str | None) -> None:
+    """Raises Unprocessable while it is not confirmed."""
+    waits = protection.needs_approval
+    if (confirm is not None or not waits) and (confirm or "").strip() != protection.word:
+        said = _("%(why)s Type %(word)s to confirm it.") % {"why": protection.why, "word": protection.word}
+        raise Unprocessable(said, {"confirm": [said]}, code="confirmation_needed")
+    launch.protected = True
+    if not waits:
+        return
+    if reading is None:
+        raise Conflicting(
+            _("This launch needs approval, and Airflow cannot be asked now what it would be for. Try again later."),
+            code="dag_not_readable",
+        )
+    launch.state = State.AWAITING_APPROVAL
+    launch.approval_hash = approval_hash(launch, reading)
+    launch.expires_at = launch.created_at + timedelta(hours=protection.approval_hours)
 
 
 def _new(user: User, server: Server, dag_id: str, *, checked: bool) -> Launch:
@@ -167,14 +205,3 @@ def _same(earlier: Launch, body_hash: str) -> Requested:
             code="idempotency_key_reused",
         )
     return Requested(earlier, created=False)
-
-
-def _record(user: User, action: str, launch: Launch, **detail: Any) -> None:
-    record_event(
-        user=user,
-        action=action,
-        target_kind="launch",
-        target_id=str(launch.pk),
-        server_slug=launch.server_slug,
-        detail={"dag_id": launch.dag_id, **detail},
-    )

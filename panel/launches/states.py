@@ -27,5 +27,7 @@ RUN_STATES: Final = frozenset({State.QUEUED, State.RUNNING, State.SUCCESS, State
 """Airflow has the run. A finished run can go on again, when some of its instances are retried."""
 
 UNFINISHED_RUN: Final = frozenset({State.QUEUED, State.RUNNING})
-LIVE: Final = frozenset({State.SUBMITTING, State.QUEUED, State.RUNNING})
+OCCUPYING: Final = frozenset({State.SUBMITTING, State.QUEUED, State.RUNNING})
+"""On its way or at work: what counts as an active run of its Dag."""
+LIVE: Final = frozenset({State.AWAITING_APPROVAL, *OCCUPYING})
 """States that change by themselves, so that pages keep asking."""

@@ -18,13 +18,15 @@ from django.db.models import F
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from panel.access.services import record_event
 from panel.airflow import Airflow, AirflowError, Conflict, DagRun, Forbidden, Invalid, NotFound, Rejected, Unsupported
-from panel.launches.conf import conf_errors
+from panel.launches.approvals import objection
+from panel.launches.audit import record
+from panel.launches.conf import conf_errors, secret_texts
 from panel.launches.dag_forms import fetch_form
 from panel.launches.models import Launch
 from panel.launches.selectors import unclaimed
 from panel.launches.states import RUN_STATES, State
+from panel.mirror.models import MASKED
 from panel.servers.client import open_client
 from panel.servers.models import Server
 from panel.wake import wake
@@ -82,7 +84,7 @@ def _claim(launch_id: UUID) -> Launch | None:
 def _attempt(launch: Launch, server: Server) -> Verdict | None:
     """What came of one attempt; ``None`` when the launch was cancelled, or taken over, before anything was sent."""
     try:
-        if not launch.checked and launch.sent_at is None and (refusal := _check(launch, server)):
+        if launch.sent_at is None and (refusal := _refused_before_sending(launch, server)):
             return refusal
         with open_client(server) as airflow:
             return _find_or_send(airflow, launch)
@@ -100,6 +102,14 @@ def _find_or_send(airflow: Airflow, launch: Launch) -> Verdict | None:
     if timezone.now() >= launch.deadline_at:
         return _too_late()
     return _send(airflow, launch) if _mark_sent(launch) else None
+
+
+def _refused_before_sending(launch: Launch, server: Server) -> Refused | None:
+    if not launch.checked and (refusal := _check(launch, server)):
+        return refusal
+    if said := objection(launch, server):
+        return Refused(f"{said} {_('Nothing was started.')}")
+    return None
 
 
 def _check(launch: Launch, server: Server) -> Refused | None:
@@ -190,10 +200,10 @@ def _settle(launch: Launch, verdict: Verdict) -> None:
         if not written:
             return
         if isinstance(verdict, Accepted):
-            _record(launch, "launches.start", {})
+            _record(launch, "launches.start")
             wake("launches.mirror_run", str(launch.pk))
         elif isinstance(verdict, Refused):
-            _record(launch, "launches.refuse", {"message": _storable(verdict.message)})
+            _record(launch, "launches.refuse", message=_storable(launch, verdict.message))
         else:
             logger.info("Launch %s is tried again: %s", launch.pk, type(verdict).__name__)
 
@@ -206,28 +216,26 @@ def _changes(launch: Launch, verdict: Verdict) -> dict[str, Any]:
         times = {"started_at": run.start_date, "finished_at": run.end_date}
         return {"state": state, "message": "", "fields": {}, "accepted_at": now, "checked": True, **times}
     if isinstance(verdict, Refused):
-        fields = {_storable(name): [_storable(said) for said in all_said] for name, all_said in verdict.fields.items()}
+        fields = {
+            _storable(launch, name): [_storable(launch, said) for said in all_said]
+            for name, all_said in verdict.fields.items()
+        }
         return {
             "state": State.REFUSED,
-            "message": _storable(verdict.message),
+            "message": _storable(launch, verdict.message),
             "fields": fields,
             "finished_at": now,
         }
     pause = min(LONGEST_PAUSE, 2 ** min(launch.attempts, 10))
-    return {"message": _storable(verdict.message), "next_attempt_at": now + timedelta(seconds=pause)}
+    return {"message": _storable(launch, verdict.message), "next_attempt_at": now + timedelta(seconds=pause)}
 
 
-def _storable(text: str) -> str:
-    """PostgreSQL takes no NUL; what Airflow says may hold one."""
+def _storable(launch: Launch, text: str) -> str:
+    """PostgreSQL takes no NUL; what Airflow says may hold one, or the secret value that it did not like."""
+    for secret in secret_texts(launch):
+        text = text.replace(secret, MASKED)
     return text.replace("\x00", "")
 
 
-def _record(launch: Launch, action: str, detail: dict[str, Any]) -> None:
-    record_event(
-        user=launch.user,
-        action=action,
-        target_kind="launch",
-        target_id=str(launch.pk),
-        server_slug=launch.server_slug,
-        detail={"dag_id": launch.dag_id, "dag_run_id": launch.dag_run_id, **detail},
-    )
+def _record(launch: Launch, action: str, **detail: Any) -> None:
+    record(launch.user, action, launch, dag_run_id=launch.dag_run_id, **detail)

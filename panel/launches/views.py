@@ -17,29 +17,34 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from panel.access.actions import Action
+from panel.access.authorization import allowed_actions
 from panel.access.decorators import requires
 from panel.airflow import AirflowError, NotFound, TimedOut, Unreachable
 from panel.domain.outcomes import FAILURES
 from panel.keyset import keyset_page
 from panel.launches import selectors
+from panel.launches.approval_page import approval_page
 from panel.launches.board import Board, board_of
+from panel.launches.comparison import compared
 from panel.launches.dag_forms import FormReading, read_form
-from panel.launches.forms import LaunchForm
+from panel.launches.forms import BACK, LaunchForm
+from panel.launches.found import found_launch, found_server
+from panel.launches.guard_rails import freeze_words, guard_rails_of, protection_of
 from panel.launches.models import Launch
 from panel.launches.services import cancel_launch, request_board, request_launch
 from panel.launches.states import State
 from panel.problems import Conflicting, Problem
 from panel.servers.models import Server
-from panel.servers.selectors import server as server_by_slug
 from panel.servers.selectors import servers
 
 PAGE_SIZE = 50
+MOST_TO_APPROVE = 20
 
 
 @requires(Action.LAUNCH)
 @require_http_methods(["GET", "POST"])
 def launch_form(request: HttpRequest, slug: str, dag_id: str) -> HttpResponseBase:
-    server = _server(slug)
+    server = found_server(slug)
     try:
         reading = read_form(server=server, dag_id=dag_id)
     except NotFound as error:
@@ -54,6 +59,8 @@ def launch_form(request: HttpRequest, slug: str, dag_id: str) -> HttpResponseBas
 
 def _submitted(request: HttpRequest, server: Server, reading: FormReading) -> HttpResponseBase:
     form = LaunchForm(reading, timezone.get_current_timezone(), posted=dict(request.POST.lists()))
+    if BACK in request.POST:
+        return _form_page(request, server, form)
     if not form.is_good:
         return _form_page(request, server, form, status=HTTPStatus.UNPROCESSABLE_ENTITY)
     try:
@@ -64,9 +71,12 @@ def _submitted(request: HttpRequest, server: Server, reading: FormReading) -> Ht
             params=form.values,
             note=form.note,
             idempotency_key=form.key,
+            confirm=form.confirm,
             reading=reading,
         )
     except Problem as problem:
+        if problem.code == "confirmation_needed":
+            return _confirm_page(request, server, form)
         form.add(problem.message, problem.fields)
         if isinstance(problem, Conflicting) or "idempotency_key" in problem.fields:
             form.renew_key()
@@ -83,10 +93,13 @@ def launch_list(request: HttpRequest) -> HttpResponse:
         dag_id=request.GET.get("dag_id", "").strip(),
         states=[state] if state in State.values else [],
     )
+    user = cast(User, request.user)
+    may_launch = Action.LAUNCH in allowed_actions(user)
     page = keyset_page(found, ordering="-created_at", cursor=request.GET.get("cursor") or None, page_size=PAGE_SIZE)
     context = {
         "page": page,
         "states": State.choices,
+        "to_approve": list(selectors.launches_to_approve(user)[:MOST_TO_APPROVE]) if may_launch else [],
         "servers": servers(),
         "filters": {name: request.GET.get(name, "") for name in ("server", "dag_id", "state")},
     }
@@ -97,22 +110,22 @@ def launch_list(request: HttpRequest) -> HttpResponse:
 @requires(Action.VIEW)
 @require_GET
 def launch_detail(request: HttpRequest, launch_id: UUID) -> HttpResponse:
-    launch = _launch(launch_id)
+    launch = found_launch(launch_id)
     board = board_of(launch)
     request_board(board=board)
     shown = request.GET.get("v")
     if shown is None or not _wants_part(request):
-        return render(request, "launches/launch_detail.html", _board_context(board))
+        return render(request, "launches/launch_detail.html", _board_context(board, cast(User, request.user)))
     if shown == board.version:
         return HttpResponse(status=HTTPStatus.NO_CONTENT)
-    context = _board_context(board) | {"oob": True, "same_tasks": board.has_same_tasks(shown)}
+    context = _board_context(board, cast(User, request.user)) | {"oob": True, "same_tasks": board.has_same_tasks(shown)}
     return render(request, "launches/launch_detail.html#changes", context)
 
 
 @requires(Action.LAUNCH)
 @require_POST
 def launch_cancel(request: HttpRequest, launch_id: UUID) -> HttpResponseBase:
-    launch = _launch(launch_id)
+    launch = found_launch(launch_id)
     try:
         cancel_launch(user=cast(User, request.user), launch=launch)
     except Conflicting as problem:
@@ -124,10 +137,33 @@ def launch_cancel(request: HttpRequest, launch_id: UUID) -> HttpResponseBase:
 
 def _form_page(request: HttpRequest, server: Server, form: LaunchForm, status: int = HTTPStatus.OK) -> HttpResponse:
     template = "launches/launch_form.html"
-    if status != HTTPStatus.OK and _wants_part(request):
+    if request.method == "POST" and _wants_part(request):
         template += "#launch-form"
-    context = {"server": server, "dag": form.reading.form, "reading": form.reading, "form": form}
+    dag = form.reading.form
+    context = {
+        "server": server,
+        "dag": dag,
+        "reading": form.reading,
+        "form": form,
+        "freeze": freeze_words(server, dag.dag_id),
+        "rails": guard_rails_of(server, dag.dag_id),
+    }
     return render(request, template, context, status=status)
+
+
+def _confirm_page(request: HttpRequest, server: Server, form: LaunchForm) -> HttpResponse:
+    dag_id = form.reading.form.dag_id
+    context = {
+        "server": server,
+        "dag": form.reading.form,
+        "reading": form.reading,
+        "form": form,
+        "protection": protection_of(server, dag_id, form.fields, form.values),
+        "comparison": compared(form.fields, form.values, selectors.last_launch(server, dag_id)),
+    }
+    template = "launches/launch_form.html"
+    status = HTTPStatus.UNPROCESSABLE_ENTITY if form.confirm else HTTPStatus.OK
+    return render(request, f"{template}#launch-form" if _wants_part(request) else template, context, status=status)
 
 
 def _form_unavailable(request: HttpRequest, server: Server, dag_id: str, error: AirflowError) -> HttpResponse:
@@ -138,14 +174,17 @@ def _form_unavailable(request: HttpRequest, server: Server, dag_id: str, error: 
     return render(request, "launches/form_unavailable.html", context, status=status)
 
 
-def _board_context(board: Board) -> dict[str, object]:
+def _board_context(board: Board, user: User) -> dict[str, object]:
     launch = board.launch
+    approval = approval_page(launch, user)
     again = reverse("launches:launch_form", kwargs={"slug": launch.server_slug, "dag_id": launch.dag_id})
     return {
         "board": board,
         "launch": launch,
         "server": launch.server,
         "failures": FAILURES,
+        "approval": approval,
+        "offers_decision": approval is not None and approval.waits and not approval.why_not,
         "again_url": f"{again}?{urlencode({'from': launch.pk})}" if launch.server else "",
     }
 
@@ -161,17 +200,3 @@ def _earlier(request: HttpRequest, server: Server, dag_id: str) -> Launch | None
 
 def _wants_part(request: HttpRequest) -> bool:
     return bool(getattr(request, "htmx", False))
-
-
-def _server(slug: str) -> Server:
-    try:
-        return server_by_slug(slug)
-    except Server.DoesNotExist as error:
-        raise Http404(_("There is no server with this short name.")) from error
-
-
-def _launch(launch_id: UUID) -> Launch:
-    try:
-        return selectors.launch(launch_id)
-    except Launch.DoesNotExist as error:
-        raise Http404(_("There is no launch with this id.")) from error

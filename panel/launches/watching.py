@@ -13,6 +13,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from panel.airflow import Airflow, AirflowError, NotFound
+from panel.launches.approvals import expire_launches
 from panel.launches.models import Launch
 from panel.launches.selectors import ASK_EVERY, changed_in_mirror, due_launches, launches_to_ask_about, servers_to_ask
 from panel.launches.states import RUN_STATES, State
@@ -33,6 +34,7 @@ def sweep_launches() -> None:
     now = timezone.now()
     for launch_id in due_launches(now, WAKES_A_SWEEP):
         wake("launches.submit", str(launch_id))
+    expire_launches()
     follow_mirror(now=now)
     for server_id in servers_to_ask(now):
         wake("launches.watch", server_id)

@@ -68,7 +68,7 @@ class DagSerializer(serializers.ModelSerializer[Dag]):
 class RunSerializer(serializers.ModelSerializer[DagRun]):
     server = serializers.CharField(source="dag.server.slug")
     dag_id = serializers.CharField(source="dag.dag_id")
-    conf = serializers.DictField()
+    conf = serializers.DictField(source="shown_conf", help_text="Values that the Dag's params call secret are masked.")
     counts = serializers.SerializerMethodField()
     mapped_tasks = serializers.SerializerMethodField()
     airflow_url = serializers.SerializerMethodField()

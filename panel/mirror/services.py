@@ -106,6 +106,11 @@ def _read_at_once(row: Dag | DagRun, fresh: timedelta) -> bool:
     return bool(bring_forward(type(row)._default_manager.filter(pk=row.pk), moment)) and late
 
 
+def note_secret_params(*, server: Server, dag_id: str, names: list[str]) -> None:
+    """These params of the Dag hold secrets: what its runs were given for them is shown nowhere."""
+    Dag.objects.filter(server=server, dag_id=dag_id).exclude(secret_params=names).update(secret_params=names)
+
+
 def find_or_fetch_run(*, server: Server, dag_id: str, run_id: str) -> DagRun:
     """The run, asked of Airflow where the mirror does not have it (an old one, or one just started).
 

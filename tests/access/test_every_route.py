@@ -59,8 +59,19 @@ MORE_THAN_LOOKING = {
     "launch": {
         "POST /api/v1/servers/ID/dags/ID/launches/",
         "POST /api/v1/launches/ID/cancel/",
+        "POST /api/v1/launches/ID/approve/",
+        "POST /api/v1/launches/ID/reject/",
         "page /servers/ID/dags/ID/launch/",
         "page /launches/ID/cancel/",
+        "page /launches/ID/decide/",
+    },
+    "set_guard_rails": {
+        "PUT /api/v1/servers/ID/dags/ID/guard-rails/",
+        "POST /api/v1/servers/ID/freezes/",
+        "DELETE /api/v1/servers/ID/freezes/ID/",
+        "page /servers/ID/dags/ID/guard-rails/set/",
+        "page /servers/ID/dags/ID/freezes/",
+        "page /servers/ID/dags/ID/freezes/ID/end/",
     },
     "manage_servers": {
         "page /servers/add/",

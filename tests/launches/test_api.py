@@ -48,6 +48,7 @@ def test_the_form_tells_its_fields_in_order(api):
         "choices": [{"value": "staging", "label": "staging"}, {"value": "prod", "label": "Production"}],
         "proposals": [],
         "limits": {},
+        "secret": False,
     }
     assert form["fields"][1]["required"] is True
     assert form["fields"][1]["help"] == "The version to deploy."

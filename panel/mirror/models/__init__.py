@@ -10,6 +10,7 @@ from panel.mirror.models.instances import (
     TryError,
 )
 from panel.mirror.models.tasks import (
+    MASKED,
     Dag,
     DagRun,
     MappedTask,
@@ -23,6 +24,7 @@ from panel.mirror.models.wishes import (
 )
 
 __all__ = [
+    "MASKED",
     "SORTED_APART",
     "TOLD_APART",
     "Dag",

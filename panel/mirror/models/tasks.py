@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import uuid
-from typing import Final
+from typing import Any, Final
 
 from django.db import models
 
 from panel.domain.outcome_rules import Rule
 from panel.servers.models import Server
 
+MASKED: Final = "••••••"
+"""What is shown of a secret value."""
 _NAMESPACE: Final = uuid.UUID("6f1c1f3e-6c0b-5d0a-9a53-6d6170626f61")
 
 
@@ -58,6 +60,7 @@ class Dag(Synced):
     ``[{"task_id", "is_mapped", "downstream": [task ids], "trigger_rule", "retries", "pool"}]`` in declared order.
 
     Airflow rewrites a version in place until a run uses it: ``structure_final`` says that it was read after that.
+    ``secret_params`` are params whose values are shown nowhere.
     """
 
     server = models.ForeignKey(Server, on_delete=models.CASCADE, related_name="dags")
@@ -68,6 +71,7 @@ class Dag(Synced):
     is_stale = models.BooleanField(default=False)
     has_import_errors = models.BooleanField(default=False)
     tags = models.JSONField(default=list)
+    secret_params = models.JSONField(default=list)
     mapped_task_ids = models.JSONField(default=list)
     tasks = models.JSONField(default=list)
     structure_version = models.CharField(max_length=100, blank=True)
@@ -114,6 +118,12 @@ class DagRun(Synced):
 
     def __str__(self) -> str:
         return self.run_id
+
+    @property
+    def shown_conf(self) -> dict[str, Any]:
+        """The conf as anybody may see it."""
+        hidden = set(self.dag.secret_params)
+        return {name: MASKED if name in hidden and value else value for name, value in self.conf.items()}
 
 
 class MappedTask(Synced):
