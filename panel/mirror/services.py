@@ -28,8 +28,9 @@ from panel.wake import wake
 
 REQUEST_SECONDS: Final = 30.0
 """A request that nobody answered for so long may be made again; until then further viewers join it."""
-REST_SECONDS_AN_INSTANCE: Final = 0.003
-"""Of a map that ended: one that was changed since is read in full, 0.3 ms an instance, and rests ten times as long."""
+REST_SECONDS_AN_INSTANCE: Final = 0.006
+"""Of a map that ended: one that was changed since is read in full, 0.3 ms an instance, and rests twenty times as long.
+Who clears it starts its run again, and that is noticed at once; a retry that clears it bit by bit is not slowed."""
 LATE: Final = 2
 """Data so many times as old as it should be shows that nobody was looking."""
 DAG_FRESH: Final = timedelta(seconds=15)

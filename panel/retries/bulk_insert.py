@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from itertools import chain
 from operator import attrgetter
@@ -34,10 +35,15 @@ def insert_items(items: Sequence[RetryItem]) -> None:
 
 
 def _insert_lists(alike: list[AnyField], same: list[Any], own: list[AnyField], columns: list[list[Any]]) -> None:
-    """PostgreSQL takes each column as one parameter; 30,000 of them would be looked for in the text, one by one."""
-    lists = ", ".join(f"CAST(%s AS {field.cast_db_type(connection)}[])" for field in own)
+    """PostgreSQL takes each column as one parameter: 30,000 of them would be looked for in the text, one by one. As
+    JSON, for psycopg takes ten times as long to write down a list."""
+    lists = ", ".join(
+        f"CAST(ARRAY(SELECT json_array_elements_text(CAST(%s AS json))) AS {field.cast_db_type(connection)}[])"
+        for field in own
+    )
+    written = [json.dumps(column, default=str) for column in columns]
     with connection.cursor() as cursor:
-        cursor.execute(f"{_head(alike, own)} FROM UNNEST({lists}) AS v({_columns(own)})", [*same, *columns])
+        cursor.execute(f"{_head(alike, own)} FROM UNNEST({lists}) AS v({_columns(own)})", [*same, *written])
 
 
 def _insert_values(alike: list[AnyField], same: list[Any], own: list[AnyField], columns: list[list[Any]]) -> None:

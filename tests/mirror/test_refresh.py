@@ -78,7 +78,7 @@ def test_a_finished_map_is_not_read_again_and_again_because_somebody_looks(serve
     assert (task.due_at, task.refresh_requested_at) == (None, None)
 
 
-@pytest.mark.parametrize(("total", "rest"), [(1, 4), (10_000, 30)])
+@pytest.mark.parametrize(("total", "rest"), [(1, 4), (10_000, 60)])
 def test_a_large_map_that_ended_rests_longer_between_looks(server, woken, later, total, rest):
     """To read 10,000 takes Airflow three seconds, in which whoever clears some of them is kept waiting."""
     task = mirrored_task(server, ["success"])
