@@ -28,10 +28,10 @@ worked on while it makes the next. Further on a page costs Airflow half a second
 all: there fewer pages are cheaper. (The 600 spare 10,000 and 100,000 rows a last page of almost none.)"""
 
 INDICES_A_LOOK: Final = 100
+"""As many rows as most servers give in a page, and an address that every proxy takes."""
 SHORTEST_STRETCH: Final = 20
 DEEPEST_STRETCH: Final = 10_000
 """Airflow walks over what comes before a stretch: from about here on single indices cost it less."""
-"""As many rows as most servers give in a page, and an address that every proxy takes."""
 
 _BULK = f"{API}/dags/~/dagRuns/~/taskInstances/list"
 
