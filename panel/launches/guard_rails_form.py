@@ -51,9 +51,6 @@ class GuardRailsForm(forms.Form):
         entered = dict(self.cleaned_data)
         return entered | {"values": values_of(entered["values"], fields)}
 
-    def add_problem(self, problem: Problem) -> None:
-        add_problem(self, problem)
-
 
 class FreezeForm(forms.Form):
     starts_at = forms.DateTimeField(
@@ -71,9 +68,6 @@ class FreezeForm(forms.Form):
         entered = dict(self.cleaned_data)
         times = {name: entered[name].replace(tzinfo=UTC) for name in ("starts_at", "ends_at")}
         return times | {"reason": entered["reason"], "dag_id": "" if entered["whole_server"] else dag_id}
-
-    def add_problem(self, problem: Problem) -> None:
-        add_problem(self, problem)
 
 
 def add_problem(form: forms.Form, problem: Problem) -> None:

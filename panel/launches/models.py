@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import uuid
-from datetime import datetime
 from typing import Any
 
 from django.conf import settings
@@ -101,10 +100,6 @@ class Launch(models.Model):
         """The params as anybody may see them."""
         hidden = set(self.secret_params)
         return {name: MASKED if name in hidden and value else value for name, value in self.params.items()}
-
-    @property
-    def was_approved(self) -> bool:
-        return bool(self.approval_hash) and self.decided_at is not None and self.state != State.REJECTED
 
     @property
     def airflow_url(self) -> str:
@@ -208,6 +203,3 @@ class FreezeWindow(models.Model):
 
     def __str__(self) -> str:
         return self.reason
-
-    def covers(self, moment: datetime) -> bool:
-        return self.starts_at <= moment < self.ends_at

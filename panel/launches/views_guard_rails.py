@@ -20,7 +20,7 @@ from panel.launches.dag_forms import known_fields
 from panel.launches.found import found_server
 from panel.launches.guard_rails import freeze_windows, guard_rails_of
 from panel.launches.guard_rails_changing import add_freeze, end_freeze, set_guard_rails
-from panel.launches.guard_rails_form import FreezeForm, GuardRailsForm, entered_of
+from panel.launches.guard_rails_form import FreezeForm, GuardRailsForm, add_problem, entered_of
 from panel.launches.models import FreezeWindow
 from panel.launches.selectors import dag_is_known
 from panel.problems import Problem
@@ -44,7 +44,7 @@ def guard_rails_set(request: HttpRequest, slug: str, dag_id: str) -> HttpRespons
             columns = form.columns(known_fields(server, dag_id))
             set_guard_rails(user=cast(User, request.user), server=server, dag_id=dag_id, **columns)
         except Problem as problem:
-            form.add_problem(problem)
+            add_problem(form, problem)
         else:
             messages.success(request, _("The guard rails hold from now on."))
             return _back(server, dag_id)
@@ -60,7 +60,7 @@ def freeze_add(request: HttpRequest, slug: str, dag_id: str) -> HttpResponseBase
         try:
             add_freeze(user=cast(User, request.user), server=server, **form.columns(dag_id))
         except Problem as problem:
-            form.add_problem(problem)
+            add_problem(form, problem)
         else:
             messages.success(request, _("The freeze is set."))
             return _back(server, dag_id)
