@@ -47,6 +47,11 @@ def digest(*parts: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def secret_names(fields: Sequence[Field]) -> list[str]:
+    """The params whose values are shown nowhere."""
+    return [field.name for field in fields if field.is_secret]
+
+
 def secret_texts(launch: Launch) -> list[str]:
     """The secret values of a launch as others may write them, the longest first."""
     params = launch.params

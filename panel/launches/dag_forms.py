@@ -10,7 +10,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from panel.airflow import AirflowError, DagDetails, NotFound, Rejected, Unreachable
-from panel.launches.conf import digest
+from panel.launches.conf import digest, secret_names
 from panel.launches.fields import Field, fields_of
 from panel.launches.models import DagForm
 from panel.mirror.services import note_secret_params
@@ -121,7 +121,7 @@ def _keep(server: Server, dag_id: str, details: DagDetails) -> DagForm:
             "read_at": timezone.now(),
         },
     )
-    note_secret_params(server=server, dag_id=dag_id, names=[one.name for one in fields_of(params) if one.is_secret])
+    note_secret_params(server=server, dag_id=dag_id, names=secret_names(fields_of(params)))
     return form
 
 

@@ -21,7 +21,7 @@ from panel.airflow import Unreachable
 from panel.launches.approvals import approval_hash
 from panel.launches.audit import record
 from panel.launches.board import Board
-from panel.launches.conf import conf_errors, digest, unsendable_params
+from panel.launches.conf import conf_errors, digest, secret_names, unsendable_params
 from panel.launches.dag_forms import FormReading, read_form
 from panel.launches.guard_rails import Protection, check_bounds, check_freeze, protection_of
 from panel.launches.models import Launch
@@ -78,7 +78,8 @@ def request_launch(
     launch = _new(user, server, dag_id, checked=reading is not None and reading.trouble is None)
     launch.params_json, launch.note = json.dumps(dict(params)), note
     launch.idempotency_key, launch.body_hash = idempotency_key or None, body_hash
-    launch.secret_params = [field.name for field in reading.fields if field.is_secret] if reading else []
+    # Which are secret is not known without the form: none is shown until it was read (submission).
+    launch.secret_params = secret_names(reading.fields) if reading else list(params)
     protection = protection_of(server, dag_id, reading.fields if reading else None, params)
     if protection is not None:
         _protect(launch, protection, reading, confirm)

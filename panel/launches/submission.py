@@ -21,7 +21,7 @@ from django.utils.translation import gettext as _
 from panel.airflow import Airflow, AirflowError, Conflict, DagRun, Forbidden, Invalid, NotFound, Rejected, Unsupported
 from panel.launches.approvals import objection
 from panel.launches.audit import record
-from panel.launches.conf import conf_errors, secret_texts
+from panel.launches.conf import conf_errors, secret_names, secret_texts
 from panel.launches.dag_forms import fetch_form
 from panel.launches.models import Launch
 from panel.launches.selectors import unclaimed
@@ -115,6 +115,8 @@ def _refused_before_sending(launch: Launch, server: Server) -> Refused | None:
 def _check(launch: Launch, server: Server) -> Refused | None:
     """The check that could not be made while Airflow was away."""
     reading = fetch_form(server=server, dag_id=launch.dag_id)
+    launch.secret_params = secret_names(reading.fields)
+    Launch.objects.filter(pk=launch.pk).update(secret_params=launch.secret_params)
     if reading.obstacle:
         return Refused(reading.obstacle)
     if errors := conf_errors(reading.fields, launch.params):

@@ -7,8 +7,10 @@ import json
 import pytest
 
 from panel.access.models import AuditEvent
+from panel.airflow import Unreachable
 from panel.launches.guard_rails_changing import set_guard_rails
 from panel.launches.models import Launch
+from panel.launches.services import request_launch
 from panel.mirror.models import Dag, DagRun
 from panel.mirror.serializers import RunSerializer
 
@@ -85,6 +87,21 @@ def test_the_dags_own_secret_is_kept_when_nothing_is_typed(client, secret_dag, s
     launch = submitted(Launch.objects.get())
     assert launch.state == "queued"
     assert "token" not in launch.params
+
+
+def test_while_the_form_was_never_read_nothing_is_shown(server, secret_dag, deployer, submitted, monkeypatch):
+    """Airflow was away when it was asked for: which of its values are secret is not known yet."""
+
+    def away(**_names):
+        raise Unreachable("away")
+
+    Dag.objects.create(server=server, dag_id="deploy")
+    monkeypatch.setattr("panel.launches.services.read_form", away)
+    params = {"version": "1", "token": SECRET}
+    launch = request_launch(user=deployer, server=server, dag_id="deploy", params=params).launch
+    assert set(launch.shown_params.values()) == {"••••••"}
+    assert submitted(launch).state == "queued"
+    assert launch.shown_params == {"version": "1", "token": "••••••"}
 
 
 def test_to_confirm_it_is_typed_again(client, server, admin):
