@@ -1,8 +1,4 @@
-"""Launches, and the last known params of Dags.
-
-``params_json`` columns are text, not JSONField: PostgreSQL's jsonb forgets the order of keys and turns ``1e16`` into a
-whole number, and a launch sends what was typed.
-"""
+"""Launches."""
 
 from __future__ import annotations
 
@@ -12,7 +8,6 @@ from typing import Any
 
 from django.conf import settings
 from django.db import models
-from django.utils.translation import gettext_lazy as _
 
 from panel.launches.states import RUN_STATES, State
 from panel.mirror.airflow_links import run_url
@@ -124,82 +119,3 @@ class Launch(models.Model):
     @property
     def can_be_cancelled(self) -> bool:
         return self.state == State.AWAITING_APPROVAL or (self.state == State.SUBMITTING and self.sent_at is None)
-
-
-class DagForm(models.Model):
-    """A Dag's params as last read, for the time when Airflow is away. ``params``: ``[[name, param], …]`` in order;
-    ``version`` names the version of the Dag they are of."""
-
-    server = models.ForeignKey(Server, on_delete=models.CASCADE, related_name="+")
-    dag_id = models.CharField(max_length=250)
-    display_name = models.TextField(blank=True)
-    description = models.TextField(blank=True)
-    params_json = models.TextField(default="[]")
-    version = models.CharField(max_length=60, blank=True)
-    is_paused = models.BooleanField(default=False)
-    is_stale = models.BooleanField(default=False)
-    has_import_errors = models.BooleanField(default=False)
-    read_at = models.DateTimeField()
-
-    class Meta:
-        constraints = [models.UniqueConstraint(fields=["server", "dag_id"], name="form_once_a_dag")]
-
-    def __str__(self) -> str:
-        return self.dag_id
-
-    @property
-    def params(self) -> list[tuple[str, dict[str, Any]]]:
-        return [(name, param) for name, param in json.loads(self.params_json)]
-
-
-class GuardRails(models.Model):
-    """What stands between the form of one Dag and a run of it; admins set it. Without a row nothing does.
-
-    A launch is protected when ``protects`` says so: it is confirmed by typing a word and, with ``needs_approval``,
-    needs the yes of somebody else within ``approval_hours``. ``values`` are those that protect: ``[[param, value]]``.
-    ``launches_an_hour`` and ``active_runs`` are bounds; null is none.
-    """
-
-    class Protects(models.TextChoices):
-        NOTHING = "nothing", _("nothing")
-        VALUES = "values", _("launches with certain values")
-        EVERYTHING = "everything", _("every launch")
-
-    server = models.ForeignKey(Server, on_delete=models.CASCADE, related_name="+")
-    dag_id = models.CharField(max_length=250)
-    protects = models.CharField(max_length=10, choices=Protects, default=Protects.NOTHING)
-    values_json = models.TextField(default="[]")
-    needs_approval = models.BooleanField(default=True)
-    approval_hours = models.PositiveIntegerField(default=24)
-    launches_an_hour = models.PositiveIntegerField(null=True)
-    active_runs = models.PositiveIntegerField(null=True)
-    updated_at = models.DateTimeField()
-    username = models.CharField(max_length=150)
-
-    class Meta:
-        constraints = [models.UniqueConstraint(fields=["server", "dag_id"], name="guard_rails_once_a_dag")]
-
-    def __str__(self) -> str:
-        return self.dag_id
-
-    @property
-    def values(self) -> list[tuple[str, Any]]:
-        return [(name, value) for name, value in json.loads(self.values_json)]
-
-
-class FreezeWindow(models.Model):
-    """A time in which nothing of a Dag (``dag_id`` empty: of the whole server) is launched, approved or sent."""
-
-    server = models.ForeignKey(Server, on_delete=models.CASCADE, related_name="+")
-    dag_id = models.CharField(max_length=250, blank=True)
-    starts_at = models.DateTimeField()
-    ends_at = models.DateTimeField(db_index=True)
-    reason = models.CharField(max_length=300)
-    username = models.CharField(max_length=150)
-    created_at = models.DateTimeField()
-
-    class Meta:
-        ordering = ["starts_at", "pk"]
-
-    def __str__(self) -> str:
-        return self.reason
