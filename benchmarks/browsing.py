@@ -9,11 +9,12 @@ from shutil import which
 
 from playwright.sync_api import BrowserContext, sync_playwright
 
-from benchmarks.part import ROUNDS, Figure, Order, answer, read_order, shown
+from benchmarks.part import Figure, Order, answer, read_order, shown
 from benchmarks.seeding import DAG, TASK
 from benchmarks.served_panel import page_of, served_panel, signed_in, wait_until_complete
 
 SECTION = "In a browser"
+ROUNDS = 3
 TELL_WHEN_PAINTED = """
 (selector) => {
   const painted = () => requestAnimationFrame(() => setTimeout(() => { window.rowsPainted = performance.now() }));

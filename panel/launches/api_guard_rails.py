@@ -40,6 +40,9 @@ class GuardRailsSerializer(StrictSerializer):
     approval_hours = serializers.IntegerField(default=24)
     launches_an_hour = serializers.IntegerField(default=None, allow_null=True)
     active_runs = serializers.IntegerField(default=None, allow_null=True)
+    unknown_params = serializers.BooleanField(
+        default=False, help_text="Launches may give params that the Dag does not name."
+    )
 
     def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
         # As an attribute it would hide one of every serializer.
@@ -121,4 +124,5 @@ def _told(rails: GuardRails) -> dict[str, Any]:
         "approval_hours": rails.approval_hours,
         "launches_an_hour": rails.launches_an_hour,
         "active_runs": rails.active_runs,
+        "unknown_params": rails.unknown_params,
     }

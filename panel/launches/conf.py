@@ -28,10 +28,14 @@ def conf_errors(fields: Sequence[Field], params: Mapping[str, Any]) -> dict[str,
             messages = [_("Fill this in.")] if field.required else []
         if messages:
             errors[field.name] = messages
-    known = {field.name for field in fields}
-    for name in sorted(set(params) - known)[:MOST_UNKNOWN]:
+    for name in unknown_names(fields, params)[:MOST_UNKNOWN]:
         errors[name[:200]] = [_("The Dag has no such param.")]
     return errors
+
+
+def unknown_names(fields: Sequence[Field], params: Mapping[str, Any]) -> list[str]:
+    """Params that the Dag does not name."""
+    return sorted(set(params) - {field.name for field in fields})
 
 
 def unsendable_params(params: Mapping[str, Any]) -> dict[str, list[str]]:

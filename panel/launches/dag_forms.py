@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,9 +11,9 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from panel.airflow import AirflowError, DagDetails, NotFound, Rejected, Unreachable
-from panel.launches.conf import digest, secret_names
+from panel.launches.conf import conf_errors, digest, secret_names, unknown_names
 from panel.launches.fields import Field, fields_of
-from panel.launches.models import DagForm
+from panel.launches.models import DagForm, GuardRails
 from panel.mirror.services import note_secret_params
 from panel.servers.client import open_client
 from panel.servers.models import Server
@@ -28,6 +29,19 @@ class FormReading:
     @property
     def fields(self) -> list[Field]:
         return fields_of(self.form.params)
+
+    def errors(self, params: Mapping[str, Any]) -> dict[str, list[str]]:
+        """Messages by param: what the Dag, and its guard rails, would not have."""
+        fields = self.fields
+        if (unknown := unknown_names(fields, params)) and self.takes_unknown:
+            params = {name: value for name, value in params.items() if name not in unknown}
+        return conf_errors(fields, params)
+
+    @property
+    def takes_unknown(self) -> bool:
+        """Whether launches may give params that the Dag does not name."""
+        rails = GuardRails.objects.filter(server=self.form.server, dag_id=self.form.dag_id, unknown_params=True)
+        return rails.exists()
 
     @property
     def digest(self) -> str:

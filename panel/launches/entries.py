@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -27,7 +27,11 @@ _LONGEST_NUMBER: Final = 400
 
 
 class Unreadable(ValueError):
-    """The text in a control is not a value of the field's kind; ``str()`` says what to enter."""
+    """The text in a control is not a value of the field's kind; ``messages`` say what to enter."""
+
+    def __init__(self, *messages: str) -> None:
+        super().__init__(" ".join(messages))
+        self.messages = list(messages)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,11 @@ class Entry:
     tokens: frozenset[str] = frozenset()
     none: bool = False
     zone: str = ""
+    parts: Mapping[str, Entry] = field(default_factory=dict)
+
+    @property
+    def is_blank(self) -> bool:
+        return not (self.text.strip() or self.none or any(self.tokens))
 
 
 def entry_of_value(field: Field, value: Any, zone: tzinfo) -> Entry:
@@ -49,12 +58,13 @@ def entry_of_value(field: Field, value: Any, zone: tzinfo) -> Entry:
         return Entry(tokens=frozenset() if value is None else frozenset({json.dumps(value)}))
     if field.kind is Kind.DATE_TIME:
         return Entry(text=_clock(value, zone), zone=str(zone))
-    if field.kind is Kind.JSON:
-        return Entry(text="" if value is None else json.dumps(value, indent=2, ensure_ascii=False))
+    if field.kind is Kind.OBJECT:
+        return Entry(parts=_entries_of_parts(field, value, zone), none=_shows_none(field, value))
     if field.kind in LISTS:
         items = value if isinstance(value, list) else []
         return Entry(text="\n".join(_plain(item) for item in items), none=_shows_none(field, value))
-    return Entry(text="" if value is None else _plain(value), none=_shows_none(field, value))
+    text = json.dumps(value, indent=2, ensure_ascii=False) if field.kind is Kind.JSON else _plain(value)
+    return Entry(text="" if value is None else text, none=_shows_none(field, value))
 
 
 def entry_of_post(field: Field, posted: Posted) -> Entry:
@@ -65,6 +75,7 @@ def entry_of_post(field: Field, posted: Posted) -> Entry:
         tokens=frozenset(texts),
         none=posted.get(field.none_key, [""])[-1] == TICKED,
         zone=posted.get(field.zone_key, [""])[-1],
+        parts={part.name: entry_of_post(part, posted) for part in field.parts},
     )
 
 
@@ -80,6 +91,35 @@ def value_of_entry(field: Field, entry: Entry) -> Any:
     if not text:
         return _empty(field)
     return _read_date_time(field, text, entry.zone) if field.kind is Kind.DATE_TIME else _TEXTS[field.kind](text)
+
+
+def _entries_of_parts(field: Field, value: Any, zone: tzinfo) -> dict[str, Entry]:
+    """What the object does not hold is blank; where there is no object, what the properties propose."""
+    if not isinstance(value, Mapping):
+        value = {part.name: part.default for part in field.parts if part.default is not None}
+    blank = Entry(zone=str(zone))
+    return {
+        part.name: entry_of_value(part, value[part.name], zone) if part.name in value else blank for part in field.parts
+    }
+
+
+def _read_object(field: Field, entry: Entry) -> dict[str, Any]:
+    """Optional properties without an entry are left out, unless the default holds them just so."""
+    read: dict[str, Any] = {}
+    wrong: list[str] = []
+    for part in field.parts:
+        typed = entry.parts.get(part.name, Entry())
+        if part.optional and typed.is_blank:
+            if part.name in field.given_parts and entry_of_value(part, part.default, UTC).is_blank:
+                read[part.name] = part.default
+            continue
+        try:
+            read[part.name] = value_of_entry(part, typed)
+        except Unreadable as error:
+            wrong += [f"{part.name}: {said}" for said in error.messages]
+    if wrong:
+        raise Unreadable(*wrong)
+    return {name: read[name] for name in [*field.given_parts, *read] if name in read}
 
 
 def _no_value(field: Field, entry: Entry) -> None:
@@ -100,7 +140,7 @@ def _read_words(field: Field, entry: Entry) -> str:
 
 
 def _read_boolean(field: Field, entry: Entry) -> bool | None:
-    if not (field.required or field.nullable):
+    if not (field.required or field.nullable or field.optional):
         return json.dumps(True) in entry.tokens  # a checkbox: absent when it is not ticked
     if not entry.text and field.nullable:
         return None
@@ -180,20 +220,32 @@ def _read_date_time(field: Field, text: str, zone_name: str) -> str:
     return aware.isoformat()
 
 
-def _read_json(text: str) -> Any:
+def json_of_text(text: str) -> Any:
+    """The value of a JSON text. Raises Unreadable, also for a key that stands twice in one object."""
     try:
-        return json.loads(text, parse_constant=_no_constant)
+        return json.loads(text, parse_constant=_no_constant, object_pairs_hook=_once_each)
     except json.JSONDecodeError as error:
         raise Unreadable(
             _("This is not JSON: %(why)s in line %(line)s, column %(column)s.")
             % {"why": error.msg, "line": error.lineno, "column": error.colno}
         ) from error
+    except Unreadable:
+        raise
     except (ValueError, RecursionError) as error:
         raise Unreadable(_("This JSON holds a number too long to read, or is nested too deeply.")) from error
 
 
 def _no_constant(name: str) -> None:
     raise ValueError(name)
+
+
+def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _value in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise Unreadable(_("“%(name)s” stands more than once.") % {"name": twice[:60]})
+    return found
 
 
 _TEXTS: Final[dict[Kind, Callable[[str], Any]]] = {
@@ -203,7 +255,7 @@ _TEXTS: Final[dict[Kind, Callable[[str], Any]]] = {
     Kind.TIME: _read_time,
     Kind.EMAIL: str,
     Kind.URI: str,
-    Kind.JSON: _read_json,
+    Kind.JSON: json_of_text,
 }
 """Kinds for which an empty control is no value at all."""
 
@@ -215,6 +267,7 @@ _CONTROLS: Final[dict[Kind, Callable[[Field, Entry], Any]]] = {
     Kind.MULTI_SELECT: _read_choices,
     Kind.STRINGS: _read_lines,
     Kind.NUMBERS: _read_lines,
+    Kind.OBJECT: _read_object,
 }
 
 

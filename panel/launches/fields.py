@@ -10,14 +10,13 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
 from typing import Any, Final
 
+from panel.launches.schemas import Schema, holds_secret, list_of, properties_of, text_of, types_of
 from panel.launches.validation import admits_null
-
-Schema = Mapping[str, Any]
 
 
 class Kind(StrEnum):
@@ -37,13 +36,14 @@ class Kind(StrEnum):
     URI = "uri"
     STRINGS = "strings"
     NUMBERS = "numbers"
+    OBJECT = "object"
     JSON = "json"
     CONST = "const"
 
 
 TEXTS: Final = frozenset({Kind.STRING, Kind.MULTILINE})
 LISTS: Final = frozenset({Kind.MULTI_SELECT, Kind.STRINGS, Kind.NUMBERS})
-EXPLICIT_NULL: Final = TEXTS | LISTS
+EXPLICIT_NULL: Final = TEXTS | LISTS | {Kind.OBJECT}
 """Kinds whose empty entry is a value of its own, so that "no value" needs a box to tick."""
 
 _BY_FORMAT: Final[dict[str, Kind]] = {
@@ -97,6 +97,9 @@ class Field:
 
     ``choices`` are all there is (enum) or what the Dag proposes for a multi-select; ``proposals`` are suggestions that
     do not bind. ``nullable``: the person may say "no value". ``key`` is safe as an HTML id and name.
+
+    ``parts`` are the properties of an object, fields of their own; an ``optional`` one may be left out. ``help`` is
+    markdown when ``help_is_markdown``.
     """
 
     name: str
@@ -110,13 +113,17 @@ class Field:
     choices: tuple[Choice, ...]
     proposals: tuple[Choice, ...]
     schema: Schema
+    help_is_markdown: bool = False
+    parts: tuple[Field, ...] = ()
+    prefix: str = "p-"
+    optional: bool = False
 
     @cached_property
     def key(self) -> str:
         if _PLAIN_NAME.fullmatch(self.name):
-            return f"p-{self.name}"
+            return f"{self.prefix}{self.name}"
         # Two odd names never meet: no plain name holds a dash, and the digest tells odd ones apart.
-        return f"p-x-{hashlib.sha256(self.name.encode(errors='surrogatepass')).hexdigest()[:16]}"
+        return f"{self.prefix}x-{hashlib.sha256(self.name.encode(errors='surrogatepass')).hexdigest()[:16]}"
 
     @property
     def none_key(self) -> str:
@@ -141,8 +148,13 @@ class Field:
 
     @property
     def is_secret(self) -> bool:
-        """Whether its value is never shown: ``format: password`` or ``writeOnly`` in the schema."""
-        return self.schema.get("format") == "password" or self.schema.get("writeOnly") is True
+        """Whether its value is never shown: ``format: password`` or ``writeOnly`` in the schema, or inside it."""
+        return holds_secret(self.schema)
+
+    @property
+    def given_parts(self) -> Mapping[str, Any]:
+        """The properties that the default holds."""
+        return self.default if isinstance(self.default, Mapping) else {}
 
     @property
     def shown_default(self) -> Any:
@@ -165,26 +177,50 @@ def fields_of(params: Sequence[tuple[str, Mapping[str, Any]]]) -> list[Field]:
     return [field_of(name, param) for name, param in params]
 
 
-def field_of(name: str, param: Mapping[str, Any]) -> Field:
+def field_of(name: str, param: Mapping[str, Any], prefix: str = "p-") -> Field:
     """One field. Required means: no default, and the schema does not admit null."""
     given = param.get("schema")
     schema: Schema = given if isinstance(given, Mapping) else {}
     default = param.get("value")
     null_fits = admits_null(schema)
     kind = _kind(default, schema)
-    return Field(
+    plain = _first_text(param.get("description"), schema.get("description"))
+    field = Field(
         name=name,
         kind=kind,
         default=default,
         required=default is None and not null_fits,
-        nullable=null_fits and (default is None or "null" in _types(schema) or None in _list(schema, "enum")),
-        title=_text(schema, "title") or name,
-        help=_first_text(param.get("description"), schema.get("description"), schema.get("description_md")),
-        section=_text(schema, "section"),
+        nullable=null_fits and (default is None or "null" in types_of(schema) or None in list_of(schema, "enum")),
+        title=text_of(schema, "title") or name,
+        help=plain or text_of(schema, "description_md"),
+        help_is_markdown=not plain,
+        section=text_of(schema, "section"),
         choices=_choices(kind, default, schema),
-        proposals=_labelled(_list(schema, "examples"), schema) if kind not in {Kind.MULTI_SELECT, Kind.ENUM} else (),
+        proposals=_labelled(list_of(schema, "examples"), schema) if kind not in {Kind.MULTI_SELECT, Kind.ENUM} else (),
         schema=schema,
+        prefix=prefix,
     )
+    return _with_parts(field) if kind is Kind.JSON and types_of(schema) - {"null"} == {"object"} else field
+
+
+def _with_parts(field: Field) -> Field:
+    """An object whose properties can each be entered. Else (secrets, keys beside them) it stays JSON."""
+    properties = properties_of(field.schema)
+    beside = set(field.given_parts) - set(properties)
+    if not properties or beside or field.is_secret or any(word in field.schema for word in _COMBINED):
+        return field
+    parts = tuple(_part(field, name, schema) for name, schema in properties.items())
+    if any(part.kind in {Kind.JSON, Kind.OBJECT} for part in parts):
+        return field
+    return replace(field, kind=Kind.OBJECT, parts=parts)
+
+
+def _part(field: Field, name: str, schema: Schema) -> Field:
+    """A property as a field. Where the Dag gives no object at all, the property's own default is proposed."""
+    proposed = schema.get("default") if field.default is None else None
+    part = field_of(name, {"value": field.given_parts.get(name, proposed), "schema": schema}, prefix=f"{field.key}--")
+    needed = name in list_of(field.schema, "required")
+    return replace(part, required=needed and part.default is None and not part.nullable, optional=not needed)
 
 
 def sections_of(fields: Sequence[Field]) -> list[Section]:
@@ -196,9 +232,9 @@ def sections_of(fields: Sequence[Field]) -> list[Section]:
 def _kind(default: Any, schema: Schema) -> Kind:
     if "const" in schema:
         return Kind.CONST
-    if _list(schema, "enum"):
+    if list_of(schema, "enum"):
         return Kind.ENUM
-    types = _types(schema) - {"null"}
+    types = types_of(schema) - {"null"}
     if types == {"integer", "number"}:
         return Kind.NUMBER
     if len(types) == 1:
@@ -210,7 +246,7 @@ def _kind(default: Any, schema: Schema) -> Kind:
 
 def _kind_of_type(name: str, default: Any, schema: Schema) -> Kind:
     if name == "string":
-        return _BY_FORMAT.get(_text(schema, "format"), Kind.STRING)
+        return _BY_FORMAT.get(text_of(schema, "format"), Kind.STRING)
     if name == "array":
         return _kind_of_array(default, schema)
     simple = {"integer": Kind.INTEGER, "number": Kind.NUMBER, "boolean": Kind.BOOLEAN}
@@ -219,10 +255,10 @@ def _kind_of_type(name: str, default: Any, schema: Schema) -> Kind:
 
 def _kind_of_array(default: Any, schema: Schema) -> Kind:
     items = schema.get("items")
-    if _list(schema, "examples") or (isinstance(items, Mapping) and _list(items, "enum")):
+    if list_of(schema, "examples") or (isinstance(items, Mapping) and list_of(items, "enum")):
         return Kind.MULTI_SELECT
     values = default if isinstance(default, list) else []
-    item_types = _types(items) if isinstance(items, Mapping) else {"string"} if items is None else set()
+    item_types = types_of(items) if isinstance(items, Mapping) else {"string"} if items is None else set()
     if item_types == {"string"} and all(_fits_a_line(value) for value in values):
         return Kind.STRINGS
     if item_types and item_types <= {"integer", "number"} and all(_is_number(value) for value in values):
@@ -245,11 +281,11 @@ def _inferred(default: Any, schema: Schema) -> Kind:
 
 def _choices(kind: Kind, default: Any, schema: Schema) -> tuple[Choice, ...]:
     if kind is Kind.ENUM:
-        return _labelled([value for value in _list(schema, "enum") if value is not None], schema)
+        return _labelled([value for value in list_of(schema, "enum") if value is not None], schema)
     if kind is not Kind.MULTI_SELECT:
         return ()
     items = schema.get("items")
-    values = _list(schema, "examples") or (_list(items, "enum") if isinstance(items, Mapping) else [])
+    values = list_of(schema, "examples") or (list_of(items, "enum") if isinstance(items, Mapping) else [])
     # A default beside the proposals must stay choosable.
     extra = default if isinstance(default, list) else []
     return _labelled([*values, *extra], schema)
@@ -266,22 +302,6 @@ def _labelled(values: Sequence[Any], schema: Schema) -> tuple[Choice, ...]:
         choice = Choice(value, label if isinstance(label, str) and label else key)
         choices.setdefault(choice.token, choice)
     return tuple(choices.values())
-
-
-def _types(schema: Schema) -> set[str]:
-    given = schema.get("type")
-    names = given if isinstance(given, list) else [given]
-    return {name for name in names if isinstance(name, str)}
-
-
-def _list(schema: Schema, name: str) -> list[Any]:
-    value = schema.get(name)
-    return value if isinstance(value, list) else []
-
-
-def _text(schema: Schema, name: str) -> str:
-    value = schema.get(name)
-    return value.strip() if isinstance(value, str) else ""
 
 
 def _first_text(*texts: object) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import tzinfo
 from functools import cached_property
@@ -16,6 +17,7 @@ from panel.launches.dag_forms import FormReading
 from panel.launches.entries import Entry, Posted, Unreadable, entry_of_post, entry_of_value, instant_of, value_of_entry
 from panel.launches.fields import TEXTS, Field, Kind, sections_of
 from panel.launches.hints import hints_of
+from panel.launches.json_view import json_text, not_for_fields, values_of_json
 from panel.launches.models import Launch
 
 NOTE: Final = "launch-note"
@@ -23,6 +25,10 @@ KEY: Final = "launch-key"
 DIGEST: Final = "launch-form"
 CONFIRM: Final = "launch-confirm"
 BACK: Final = "launch-back"
+VIEW: Final = "launch-view"
+JSON_TEXT: Final = "launch-json"
+AS_JSON: Final = "launch-as-json"
+AS_FIELDS: Final = "launch-as-fields"
 """Names of the form's own controls: no param's key begins like that."""
 
 
@@ -38,6 +44,7 @@ class Control:
     errors: list[str]
     focus: bool = False
     instant: str = ""
+    parts: list[Control] = dataclasses.field(default_factory=list)
 
     @property
     def template(self) -> str:
@@ -57,11 +64,23 @@ class Control:
     @property
     def is_tick(self) -> bool:
         """A single checkbox, which carries its own label."""
-        return self.field.kind is Kind.BOOLEAN and not (self.field.required or self.field.nullable)
+        return self.field.kind is Kind.BOOLEAN and not (
+            self.field.required or self.field.nullable or self.field.optional
+        )
 
     @property
     def is_group(self) -> bool:
-        return self.field.kind is Kind.MULTI_SELECT
+        return self.field.kind in {Kind.MULTI_SELECT, Kind.OBJECT}
+
+    @property
+    def may_be_empty(self) -> bool:
+        """Whether a choice can be left open."""
+        return self.field.nullable or self.field.optional
+
+    @property
+    def all_errors(self) -> list[str]:
+        """Its own and those of its parts."""
+        return self.errors + [f"{part.field.title}: {said}" for part in self.parts for said in part.errors]
 
     @property
     def has_no_choice(self) -> bool:
@@ -73,6 +92,13 @@ class Control:
         if self.field.is_secret:
             return "password"
         return _INPUT_TYPES.get(self.field.kind, "text")
+
+    def show_instants(self, value: Any) -> None:
+        """The moments of untouched date-times, for the clock of whoever looks."""
+        self.instant = instant_of(value) if self.field.kind is Kind.DATE_TIME else ""
+        held = value if isinstance(value, Mapping) else {}
+        for part in self.parts:
+            part.show_instants(held.get(part.field.name))
 
     @property
     def rows(self) -> int:
@@ -93,6 +119,19 @@ class Control:
         return " ".join(f"{self.field.key}-{name}" for name, there in parts if there)
 
 
+def control_of(one: Field, entry: Entry, errors: list[str]) -> Control:
+    """A control, with those of an object's properties; messages about a property (``name: …``) stand beside it."""
+    own, parts = list(errors), []
+    for part in one.parts:
+        about = f"{part.name}: "
+        own, its = (
+            [said for said in own if not said.startswith(about)],
+            [said for said in own if said.startswith(about)],
+        )
+        parts.append(control_of(part, entry.parts.get(part.name, Entry()), [said.removeprefix(about) for said in its]))
+    return Control(one, entry, own, parts=parts)
+
+
 _PARTIALS: Final = {
     Kind.MULTILINE: "lines",
     Kind.STRINGS: "lines",
@@ -103,6 +142,7 @@ _PARTIALS: Final = {
     Kind.MULTI_SELECT: "choose-many",
     Kind.DATE_TIME: "date-time",
     Kind.CONST: "const",
+    Kind.OBJECT: "object",
 }
 _INPUT_TYPES: Final = {Kind.DATE: "date", Kind.TIME: "time", Kind.EMAIL: "email", Kind.URI: "url"}
 
@@ -112,7 +152,8 @@ class LaunchForm:
     """Unbound (the defaults, or the values of an ``earlier`` launch) or posted.
 
     ``values`` are typed, by param; ``errors`` are messages by param, ``note_errors`` those about the note,
-    ``problems`` those about the form as a whole.
+    ``problems`` those about the form as a whole. ``as_json``: the values stand in one text, ``json_text``, and only
+    secrets have fields.
     """
 
     reading: FormReading
@@ -121,6 +162,8 @@ class LaunchForm:
     earlier: Launch | None = None
     key: str = ""
     note: str = ""
+    as_json: bool = False
+    json_text: str = ""
     values: dict[str, Any] = field(default_factory=dict)
     errors: dict[str, list[str]] = field(default_factory=dict)
     note_errors: list[str] = field(default_factory=list)
@@ -144,6 +187,11 @@ class LaunchForm:
         return (self.posted or {}).get(CONFIRM, [""])[-1].strip()
 
     @property
+    def changes_view(self) -> bool:
+        """Whether the other view was asked for, and not a launch."""
+        return AS_JSON in (self.posted or {}) or AS_FIELDS in (self.posted or {})
+
+    @property
     def carried(self) -> list[tuple[str, str]]:
         """What was posted, to be posted again with the confirmation. Secrets are not written into a page: they are
         typed again."""
@@ -155,6 +203,10 @@ class LaunchForm:
     def secrets(self) -> list[Control]:
         """Those that were typed, and have to be typed again."""
         return [self._control(one) for one in self.fields if one.is_secret and one.name in self.values]
+
+    @property
+    def all_secrets(self) -> list[Control]:
+        return [self._control(one) for one in self.fields if one.is_secret]
 
     @property
     def is_good(self) -> bool:
@@ -179,24 +231,35 @@ class LaunchForm:
     @cached_property
     def sections(self) -> list[tuple[str, list[Control]]]:
         found = [(one.title, [self._control(field) for field in one.fields]) for one in sections_of(self.fields)]
-        wrong = next((control for _title, controls in found for control in controls if control.errors), None)
+        wrong = next((control for _title, controls in found for control in controls if control.all_errors), None)
         if wrong is not None:
-            wrong.focus = True
+            next((part for part in wrong.parts if part.errors), wrong).focus = True
         return found
 
     @property
     def wrong_controls(self) -> list[Control]:
-        return [control for _title, controls in self.sections for control in controls if control.errors]
+        return [control for _title, controls in self.sections for control in controls if control.all_errors]
+
+    @property
+    def json_errors(self) -> list[str]:
+        """What is wrong with the values, param by param."""
+        return [f"{name}: {said}" if name else said for name, messages in self.errors.items() for said in messages]
+
+    @property
+    def json_rows(self) -> int:
+        return min(30, max(8, self.json_text.count("\n") + 2))
 
     def _control(self, one: Field) -> Control:
         errors = self.errors.get(one.name, [])
         if one.is_secret:  # never written into a page
             return Control(one, Entry(), errors)
-        if self.posted is not None:
-            return Control(one, entry_of_post(one, self.posted), errors)
-        value = self.earlier.params.get(one.name, one.default) if self.earlier else one.default
-        instant = instant_of(value) if one.kind is Kind.DATE_TIME else ""
-        return Control(one, entry_of_value(one, value, self.zone), errors, instant=instant)
+        if self.posted is not None and VIEW not in self.posted:
+            return control_of(one, entry_of_post(one, self.posted), errors)
+        before = self.values if self.posted is not None else self.earlier.params if self.earlier else {}
+        value = before.get(one.name, one.default)
+        control = control_of(one, entry_of_value(one, value, self.zone), errors)
+        control.show_instants(value)
+        return control
 
     def _read(self, posted: Posted) -> None:
         self.note = posted.get(NOTE, [""])[-1].replace("\r\n", "\n").strip()
@@ -205,13 +268,45 @@ class LaunchForm:
             self.problems.append(
                 _("The params of this Dag have changed since you opened the form. Look through it again, then launch.")
             )
-        for one in self.fields:
+        if VIEW in posted:
+            self._read_json(posted)
+        else:
+            self._read_fields(posted, self.fields)
+            readable = [one for one in self.fields if one.name in self.values]
+            self.as_json = AS_JSON in posted and not self.errors
+            self.errors |= conf_errors(readable, self.values)
+            self.json_text = json_text(self.values, self.fields)
+
+    def _read_fields(self, posted: Posted, fields: Sequence[Field]) -> None:
+        for one in fields:
             entry = entry_of_post(one, posted)
             if one.is_secret and one.default is not None and not (entry.text or entry.none):
                 continue  # the Dag has a value of its own
             try:
                 self.values[one.name] = value_of_entry(one, entry)
             except Unreadable as error:
-                self.errors[one.name] = [str(error)]
-        readable = [one for one in self.fields if one.name in self.values]
-        self.errors |= conf_errors(readable, self.values)
+                self.errors[one.name] = error.messages
+
+    def _read_json(self, posted: Posted) -> None:
+        """The text holds everything but the secrets."""
+        self.as_json = True
+        self.json_text = posted.get(JSON_TEXT, [""])[-1].replace("\r\n", "\n")
+        secret = [one for one in self.fields if one.is_secret]
+        self._read_fields(posted, secret)
+        try:
+            given = values_of_json(self.json_text)
+        except Unreadable as error:
+            self.errors[""] = error.messages
+            return
+        for one in secret:
+            if one.name in given:
+                self.errors[one.name] = [_("A secret has a field of its own. Type it there, not into the text.")]
+                self.json_text = json_text(given, self.fields)
+        self.values = given | self.values
+        self.errors = self.reading.errors(self.values) | self.errors
+        if AS_FIELDS in posted:
+            odd = not_for_fields(self.values, self.fields, self.zone)
+            self.as_json = bool(odd)
+            if odd:
+                said = _("The fields cannot hold these values; they can be given as JSON only: %(names)s.")
+                self.problems.append(said % {"names": ", ".join(odd)[:300]})

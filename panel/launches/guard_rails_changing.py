@@ -28,7 +28,7 @@ REASON_LENGTH: Final = 300
 LONGEST_FREEZE: Final = timedelta(days=366)
 
 
-def set_guard_rails(
+def set_guard_rails(  # noqa: PLR0913 - the columns of one row
     *,
     user: User,
     server: Server,
@@ -39,6 +39,7 @@ def set_guard_rails(
     approval_hours: int = 24,
     launches_an_hour: int | None = None,
     active_runs: int | None = None,
+    unknown_params: bool = False,
 ) -> GuardRails:
     """Have these hold from now on, also for what was asked for and not sent. Raises Unprocessable."""
     authorize(user, Action.SET_GUARD_RAILS)
@@ -66,6 +67,7 @@ def set_guard_rails(
         "approval_hours": approval_hours,
         "launches_an_hour": launches_an_hour,
         "active_runs": active_runs,
+        "unknown_params": unknown_params,
     }
     with transaction.atomic():
         rails, _created = GuardRails.objects.update_or_create(

@@ -45,6 +45,11 @@ class GuardRailsForm(forms.Form):
         required=False,
         help_text=gettext_lazy("Empty: no limit. Whoever started them: while so many go on, no launch is taken."),
     )
+    unknown_params = forms.BooleanField(
+        label=gettext_lazy("Launches may give params that the Dag does not name"),
+        required=False,
+        help_text=gettext_lazy("As JSON or by the API. Otherwise they are refused: most are misspelt."),
+    )
 
     def columns(self, fields: Sequence[Field]) -> dict[str, Any]:
         """What the service takes. Raises Unprocessable."""
@@ -89,6 +94,7 @@ def entered_of(rails: GuardRails | None) -> dict[str, Any]:
         "approval_hours": rails.approval_hours,
         "launches_an_hour": rails.launches_an_hour,
         "active_runs": rails.active_runs,
+        "unknown_params": rails.unknown_params,
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.urls import reverse
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from panel.launches.approvals import COMMENT_LENGTH
@@ -125,6 +126,13 @@ class FieldSerializer(serializers.Serializer[Field]):
     proposals = ChoiceSerializer(many=True)
     limits = serializers.DictField()
     secret = serializers.BooleanField(source="is_secret", help_text="Its value is shown nowhere.")
+    parts = serializers.SerializerMethodField(help_text="The properties of an object, fields of their own.")
+    optional = serializers.BooleanField(help_text="A part that may be left out.")
+    help_is_markdown = serializers.BooleanField()
+
+    @extend_schema_field(serializers.ListField(child=serializers.DictField()))
+    def get_parts(self, field: Field) -> list[dict[str, Any]]:
+        return [dict(FieldSerializer(part).data) for part in field.parts]
 
     def get_fields(self) -> SerializerFields:
         # These names are taken by attributes of every serializer.

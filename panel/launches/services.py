@@ -21,7 +21,7 @@ from panel.airflow import Unreachable
 from panel.launches.approvals import approval_hash
 from panel.launches.audit import record
 from panel.launches.board import Board
-from panel.launches.conf import conf_errors, digest, secret_names, unsendable_params
+from panel.launches.conf import digest, secret_names, unsendable_params
 from panel.launches.dag_forms import FormReading, read_form
 from panel.launches.guard_rails import Protection, check_bounds, check_freeze, protection_of
 from panel.launches.models import Launch
@@ -157,7 +157,7 @@ def _checked_form(
         return None
     if reading.obstacle:
         raise Conflicting(reading.obstacle, code="dag_not_launchable")
-    if errors := conf_errors(reading.fields, params):
+    if errors := reading.errors(params):
         raise Unprocessable(_("Some values do not fit what the Dag asks for. Nothing was started."), errors)
     return reading
 

@@ -21,7 +21,7 @@ from django.utils.translation import gettext as _
 from panel.airflow import Airflow, AirflowError, Conflict, DagRun, Forbidden, Invalid, NotFound, Rejected, Unsupported
 from panel.launches.approvals import objection
 from panel.launches.audit import record
-from panel.launches.conf import conf_errors, secret_names, secret_texts
+from panel.launches.conf import secret_names, secret_texts
 from panel.launches.dag_forms import fetch_form
 from panel.launches.models import Launch
 from panel.launches.selectors import unclaimed
@@ -119,7 +119,7 @@ def _check(launch: Launch, server: Server) -> Refused | None:
     Launch.objects.filter(pk=launch.pk).update(secret_params=launch.secret_params)
     if reading.obstacle:
         return Refused(reading.obstacle)
-    if errors := conf_errors(reading.fields, launch.params):
+    if errors := reading.errors(launch.params):
         return Refused(_("Some values do not fit what the Dag asks for. Nothing was started."), errors)
     return None
 

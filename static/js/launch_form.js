@@ -26,15 +26,24 @@
     }
   };
 
+  const boxOf = (holder) => holder?.querySelector(":scope > div > label > [data-none]");
+
   document.addEventListener("input", (event) => {
-    const holder = event.target.closest("[data-nullable]");
-    const box = holder?.querySelector("[data-none]");
+    const box = boxOf(event.target.closest("[data-nullable]"));
     if (!box || event.target === box) return;
     if (event.target.type === "checkbox" ? event.target.checked : event.target.value) box.checked = false;
   });
 
+  // An object without a value: what stands in its fields is not sent, and looks like that.
+  const followNone = () => {
+    for (const holder of document.querySelectorAll("[data-nullable][data-object]")) {
+      holder.querySelector(":scope > fieldset").disabled = boxOf(holder).checked;
+    }
+  };
+
   document.addEventListener("change", (event) => {
     if (!event.target.matches("[data-none]")) return;
+    if (event.target.closest("[data-nullable]").matches("[data-object]")) return followNone();
     for (const control of event.target.closest("[data-nullable]").querySelectorAll("input:not([data-none]), textarea")) {
       if (event.target.checked) {
         control.dataset.was = control.type === "checkbox" ? String(control.checked) : control.value;
@@ -47,6 +56,10 @@
     }
   });
 
-  toViewersClock();
-  document.addEventListener("htmx:afterSettle", toViewersClock);
+  const settle = () => {
+    toViewersClock();
+    followNone();
+  };
+  settle();
+  document.addEventListener("htmx:afterSettle", settle);
 })();

@@ -40,6 +40,7 @@ BROKEN = {
     "a noqa without code": ("panel/a.py", "x = 1  # noqa\n", "noqa without"),
     "an ignore without reason": ("panel/a.py", "x = 1  # type: ignore[misc]\n", "type: ignore without"),
     "mark_safe": ("panel/a.py", "from django.utils.safestring import mark_safe\n", "mark_safe"),
+    "text taken as HTML": ("panel/a.py", "shown = SafeString(text)\n", "taken as HTML"),
     "an open end": ("panel/a.py", "x = 1  # TODO later\n", "open end"),
     "a vague name": ("panel/launches/utils.py", "x = 1\n", "says nothing"),
     "another vague name": ("panel/common/a.py", "x = 1\n", "says nothing"),

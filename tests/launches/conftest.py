@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from panel.launches.fields import field_of
 from panel.launches.models import Launch
 from panel.launches.services import request_launch
 from panel.launches.submission import submit_launch
@@ -84,3 +85,35 @@ def too_late() -> Callable[[Launch], None]:
         Launch.objects.filter(pk=launch.pk).update(next_attempt_at=ago, deadline_at=ago)
 
     return pass_the_deadline
+
+
+KINDS = "/servers/prod/dags/kinds/launch/"
+
+
+@pytest.fixture
+def enter(server, fake_airflow, deployer, as_user, submitted):
+    """``enter(value, schema, {"": "5"})``: a Dag with one param "p", its form filled in and sent.
+
+    Answers the conf that Airflow received, or the messages beside the field. Names in the entries are appended to
+    the name of the field's control.
+    """
+
+    def fill_in(default, schema, entries, name="p"):
+        fake_airflow.add_dag("kinds", params={name: {"value": default, "schema": schema, "description": None}})
+        client = as_user(deployer)
+        page = client.get(KINDS)
+        assert page.status_code == 200
+        form = page.context["form"]
+        key = field_of(name, {"value": default, "schema": schema}).key
+        posted = {"launch-form": form.reading.digest, "launch-key": form.key}
+        posted |= {key + suffix: text for suffix, text in entries.items()}
+        answer = client.post(KINDS, posted)
+        if answer.status_code == 422:
+            assert Launch.objects.count() == 0
+            return answer.context["form"].errors[name]
+        assert answer.status_code == 302, answer.content
+        submitted(Launch.objects.get())
+        (run,) = fake_airflow.world.runs.values()
+        return run.conf[name]
+
+    return fill_in

@@ -16,7 +16,8 @@ class GuardRails(models.Model):
 
     A launch is protected when ``protects`` says so: it is confirmed by typing a word and, with ``needs_approval``,
     needs the yes of somebody else within ``approval_hours``. ``values`` are those that protect: ``[[param, value]]``.
-    ``launches_an_hour`` and ``active_runs`` are bounds; null is none.
+    ``launches_an_hour`` and ``active_runs`` are bounds; null is none. ``unknown_params``: launches may give params that
+    the Dag does not name, which would otherwise be refused as misspelt.
     """
 
     class Protects(models.TextChoices):
@@ -32,6 +33,7 @@ class GuardRails(models.Model):
     approval_hours = models.PositiveIntegerField(default=24)
     launches_an_hour = models.PositiveIntegerField(null=True)
     active_runs = models.PositiveIntegerField(null=True)
+    unknown_params = models.BooleanField(default=False)
     updated_at = models.DateTimeField()
     username = models.CharField(max_length=150)
 

@@ -18,6 +18,7 @@ from panel.domain.histories import Pattern
 from panel.domain.outcomes import Outcome
 from panel.ui import looks, words
 from panel.ui.bars import bar_of
+from panel.ui.markdown import rendered
 
 register = template.Library()
 
@@ -53,6 +54,12 @@ def clock(moment: datetime) -> SafeString:
         _absolute(moment),
         timezone.localtime(moment).strftime("%H:%M:%S"),
     )
+
+
+@register.filter
+def markdown(text: str) -> str | SafeString:
+    """A text in markdown as harmless HTML (panel/ui/markdown.py)."""
+    return rendered(text)
 
 
 def _utc(moment: datetime) -> str:
