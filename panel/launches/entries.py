@@ -46,7 +46,9 @@ class Entry:
 
     @property
     def is_blank(self) -> bool:
-        return not (self.text.strip() or self.none or any(self.tokens))
+        return not (self.text.strip() or self.none or any(self.tokens)) and all(
+            part.is_blank for part in self.parts.values()
+        )
 
 
 def entry_of_value(field: Field, value: Any, zone: tzinfo) -> Entry:
@@ -55,7 +57,8 @@ def entry_of_value(field: Field, value: Any, zone: tzinfo) -> Entry:
         chosen = value if isinstance(value, list) else []
         return Entry(tokens=frozenset(json.dumps(item) for item in chosen), none=_shows_none(field, value))
     if field.kind in {Kind.ENUM, Kind.BOOLEAN}:
-        return Entry(tokens=frozenset() if value is None else frozenset({json.dumps(value)}))
+        token = "" if value is None else json.dumps(value)
+        return Entry(text=token, tokens=frozenset({token} - {""}))
     if field.kind is Kind.DATE_TIME:
         return Entry(text=_clock(value, zone), zone=str(zone))
     if field.kind is Kind.OBJECT:

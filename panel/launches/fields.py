@@ -184,7 +184,10 @@ def field_of(name: str, param: Mapping[str, Any], prefix: str = "p-") -> Field:
     default = param.get("value")
     null_fits = admits_null(schema)
     kind = _kind(default, schema)
-    plain = _first_text(param.get("description"), schema.get("description"))
+    plain, markdown = (
+        _first_text(param.get("description"), schema.get("description")),
+        text_of(schema, "description_md"),
+    )
     field = Field(
         name=name,
         kind=kind,
@@ -192,8 +195,8 @@ def field_of(name: str, param: Mapping[str, Any], prefix: str = "p-") -> Field:
         required=default is None and not null_fits,
         nullable=null_fits and (default is None or "null" in types_of(schema) or None in list_of(schema, "enum")),
         title=text_of(schema, "title") or name,
-        help=plain or text_of(schema, "description_md"),
-        help_is_markdown=not plain,
+        help=plain or markdown,
+        help_is_markdown=bool(markdown) and not plain,
         section=text_of(schema, "section"),
         choices=_choices(kind, default, schema),
         proposals=_labelled(list_of(schema, "examples"), schema) if kind not in {Kind.MULTI_SELECT, Kind.ENUM} else (),

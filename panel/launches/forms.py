@@ -192,6 +192,10 @@ class LaunchForm:
         return AS_JSON in (self.posted or {}) or AS_FIELDS in (self.posted or {})
 
     @property
+    def has_changed_view(self) -> bool:
+        return (AS_JSON in (self.posted or {})) == self.as_json
+
+    @property
     def carried(self) -> list[tuple[str, str]]:
         """What was posted, to be posted again with the confirmation. Secrets are not written into a page: they are
         typed again."""
@@ -273,7 +277,10 @@ class LaunchForm:
         else:
             self._read_fields(posted, self.fields)
             readable = [one for one in self.fields if one.name in self.values]
-            self.as_json = AS_JSON in posted and not self.errors
+            if AS_JSON in posted:  # what nothing was entered for is asked for when it is launched
+                blank = {one.name for one in self.fields if entry_of_post(one, posted).is_blank}
+                self.errors = {name: said for name, said in self.errors.items() if name not in blank}
+                self.as_json = not self.errors
             self.errors |= conf_errors(readable, self.values)
             self.json_text = json_text(self.values, self.fields)
 
@@ -305,6 +312,7 @@ class LaunchForm:
         self.values = given | self.values
         self.errors = self.reading.errors(self.values) | self.errors
         if AS_FIELDS in posted:
+            self.errors = {name: said for name, said in self.errors.items() if name in self.values}
             odd = not_for_fields(self.values, self.fields, self.zone)
             self.as_json = bool(odd)
             if odd:

@@ -61,7 +61,7 @@ def _submitted(request: HttpRequest, server: Server, reading: FormReading) -> Ht
     form = LaunchForm(reading, timezone.get_current_timezone(), posted=dict(request.POST.lists()))
     if BACK in request.POST:
         return _form_page(request, server, form)
-    if form.changes_view and not form.problems:
+    if form.changes_view and form.has_changed_view:
         return _form_page(request, server, form)
     if not form.is_good or form.changes_view:
         return _form_page(request, server, form, status=HTTPStatus.UNPROCESSABLE_ENTITY)

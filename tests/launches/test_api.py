@@ -49,6 +49,9 @@ def test_the_form_tells_its_fields_in_order(api):
         "proposals": [],
         "limits": {},
         "secret": False,
+        "parts": [],
+        "optional": False,
+        "help_is_markdown": False,
     }
     assert form["fields"][1]["required"] is True
     assert form["fields"][1]["help"] == "The version to deploy."

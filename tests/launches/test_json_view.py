@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from panel.launches.dag_forms import read_form
 from panel.launches.guard_rails_changing import set_guard_rails
 from panel.launches.models import Launch
 from tests.launches.conftest import DEPLOY_PARAMS
@@ -57,6 +58,15 @@ def test_what_cannot_be_read_stays_in_its_field_with_its_message(post):
     assert "whole number" in page
     assert 'value="many"' in page
     assert 'name="launch-json"' not in page
+
+
+def test_what_was_not_filled_in_yet_is_no_obstacle_to_looking(post):
+    answer = post(**FIELDS | {"p_version": ""}, launch_as_json="1")
+    assert answer.status_code == 200
+    assert json.loads(answer.context["form"].json_text) == {"env": "prod", "replicas": 4}
+    assert answer.context["form"].json_errors == []
+    answer = post(**as_json({"env": "prod"}), launch_as_fields="1")
+    assert (answer.status_code, answer.context["form"].errors) == (200, {})
 
 
 def test_json_is_launched_with_its_types(post, submitted, fake_airflow):
@@ -173,6 +183,7 @@ class TestSecrets:
 
 
 def test_a_protected_launch_is_confirmed_with_the_json_that_was_typed(post, client, admin, server):
+    read_form(server=server, dag_id="deploy")
     set_guard_rails(
         user=admin, server=server, dag_id="deploy", protects="values", values=[("env", "prod")], needs_approval=False
     )

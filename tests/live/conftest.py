@@ -5,6 +5,9 @@ from pathlib import Path
 import pytest
 import pytest_socket
 
+from tests.browser.conftest import browser
+
+__all__ = ["browser"]
 HERE = Path(__file__).parent
 
 

@@ -11,12 +11,11 @@ from playwright.sync_api import Browser, Page, expect
 
 from examples.demo.airflow import AirflowStandalone
 from examples.demo.kubernetes_standin import KubernetesStandin
-from tests.browser.conftest import DESKTOP, PHONE, PHONE_DARK, Screen, browser
+from tests.browser.conftest import DESKTOP, PHONE, PHONE_DARK, Screen
 from tests.browser.test_every_page import check, settled
 from tests.live.browsing import logged_in, picture, running_panel
 from tests.soak.panel import Panel
 
-__all__ = ["browser"]
 DAG = "multi_region_deploy"
 FORM = f"/servers/live/dags/{DAG}/launch/"
 REGIONS = ["us-east-1", "us-west-2", "eu-west-1", "ap-southeast-1"]
@@ -51,7 +50,7 @@ def ask_for_it(page: Page, version: str, screen: Screen) -> str:
     page.get_by_label("Version").fill(version)
     page.get_by_label("Region that fails").select_option(label=FAILING)
     page.get_by_label("It fails until").select_option(label="A retry by hand")
-    page.get_by_label("Note").fill("CHG-1021")
+    page.get_by_label("Note", exact=True).fill("CHG-1021")
     page.get_by_role("button", name=re.compile("^Launch")).click()
     page.get_by_label("Type prod to confirm").fill("prod")
     check(settled(page), screen)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from airflow.sdk import Param, dag, get_current_context, task
 
 PARAMS = {
@@ -30,7 +32,7 @@ PARAMS = {
     "mail": Param("a@b.example", type="string", format="email", title="Mail", section="Addresses"),
     "address": Param("https://a.example", type="string", format="uri", title="Address", section="Addresses"),
     "strings": Param(["a"], type="array", items={"type": "string"}, title="Strings", section="Lists and objects"),
-    "numbers": Param([1], type="array", items={"type": "number"}, title="Numbers", section="Lists and objects"),
+    "numbers": Param([1], type="array", items={"type": "number"}, title="Some numbers", section="Lists and objects"),
     "objects": Param([], type="array", items={"type": "object"}, title="Objects", section="Lists and objects"),
     "free": Param({"a": 1}, type="object", title="Free object", section="Lists and objects"),
     "size": Param(
@@ -52,8 +54,8 @@ PARAMS = {
 def every_kind():
     @task(retries=0)
     def received():
-        """Each value as Python writes it: 4 is not 4.0, and nothing is not a text."""
-        return {name: repr(value) for name, value in get_current_context()["params"].items()}
+        """Each value as JSON, in which 4 is not 4.0; Airflow's database keeps no order of keys."""
+        return {name: json.dumps(value, sort_keys=True) for name, value in get_current_context()["params"].items()}
 
     received()
 
