@@ -28,7 +28,7 @@ compat: venv ## Sync, retries, marks and plug-in on real Airflow 3.0, 3.1, 3.2 a
 	@$(BIN)/pytest tests/compat -m compat -q
 
 browser: venv ## The browser tests, with Chromium
-	@$(BIN)/pytest -m browser -q
+	@$(BIN)/pytest -n 2 --dist worksteal -m browser -q
 
 soak: venv ## Retries of 10,000 indices while workers, broker and web are killed, on SQLite and PostgreSQL, three seeds each
 	@SOAK=full $(BIN)/pytest tests/soak -m soak -q $(PYTEST_ARGS)
