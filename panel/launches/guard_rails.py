@@ -9,7 +9,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 
 from django.db.models import Q, QuerySet
@@ -18,6 +18,7 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from panel.domain.budgets import PERIOD, seconds_until_room
 from panel.domain.states import FINISHED_RUN
 from panel.launches.conf import digest
 from panel.launches.fields import Field
@@ -27,7 +28,6 @@ from panel.mirror.models import DagRun
 from panel.problems import Conflicting, TooMany
 from panel.servers.models import Server
 
-PERIOD: Final = timedelta(hours=1)
 _NEVER_STARTED: Final = (State.REJECTED, State.EXPIRED, State.REFUSED, State.CANCELLED)
 
 
@@ -146,9 +146,9 @@ def _check_hour(server: Server, dag_id: str, most: int) -> None:
     now = timezone.now()
     recent = Launch.objects.filter(server_slug=server.slug, dag_id=dag_id, created_at__gt=now - PERIOD)
     moments = sorted(recent.exclude(state__in=_NEVER_STARTED).values_list("created_at", flat=True))
-    if len(moments) < most:
+    seconds = seconds_until_room(moments, most, now)
+    if not seconds:
         return
-    seconds = max(1, math.ceil((moments[len(moments) - most] + PERIOD - now).total_seconds()))
     minutes = math.ceil(seconds / 60)
     said = ngettext(
         "This Dag may be launched once an hour, and was.",

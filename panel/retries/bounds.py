@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from datetime import timedelta
-from typing import Final
 
 from django.conf import settings
 from django.contrib.auth.models import User
@@ -14,14 +12,13 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from panel.access.actions import ADMIN
+from panel.domain.budgets import PERIOD, seconds_until_room
 from panel.locks import hold_until_commit
 from panel.problems import Problem, TooMany, Unprocessable
 from panel.retries import selectors
 from panel.retries.choice import Plan
 from panel.retries.planning import MOST_ITEMS
 from panel.servers.models import Server
-
-BUDGET_PERIOD: Final = timedelta(hours=1)
 
 
 def check_bounds(user: User, plan: Plan, server: Server) -> None:
@@ -68,13 +65,10 @@ def _spent(server: Server, dag_id: str) -> TooMany | None:
     now, budget = timezone.now(), settings.RETRY_JOBS_PER_HOUR
     if not budget:
         return None
-    moments = list(
-        selectors.jobs_of_dag_since(server.pk, dag_id, now - BUDGET_PERIOD).values_list("created_at", flat=True)
-    )
-    if len(moments) < budget:
+    recent = selectors.jobs_of_dag_since(server.pk, dag_id, now - PERIOD)
+    seconds = seconds_until_room(list(recent.values_list("created_at", flat=True)), budget, now)
+    if not seconds:
         return None
-    # Room comes when so many are older than an hour that one less than the budget is left.
-    seconds = max(1, math.ceil((moments[len(moments) - budget] + BUDGET_PERIOD - now).total_seconds()))
     said = ngettext(
         "The Dag %(dag)s had its %(budget)s retry job of the last hour.",
         "The Dag %(dag)s had its %(budget)s retry jobs of the last hour.",
