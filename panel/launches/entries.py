@@ -207,7 +207,7 @@ def _read_time(text: str) -> str:
 
 def _read_date_time(field: Field, text: str, zone_name: str) -> str:
     """RFC 3339. The default goes out as the Dag wrote it when nothing was changed."""
-    moment, zone = _moment(text), _zone(zone_name)
+    moment, zone = _moment(text), zone_of(zone_name)
     if moment is None or zone is None:
         raise Unreadable(_("Enter a date and time, such as 2026-11-22 10:00."))
     if moment.tzinfo is not None:
@@ -218,7 +218,7 @@ def _read_date_time(field: Field, text: str, zone_name: str) -> str:
     aware = moment.replace(tzinfo=zone)
     if _clock(aware.isoformat(), UTC) == "":
         raise Unreadable(_("This date is out of range."))
-    if aware.astimezone(UTC).astimezone(zone).replace(tzinfo=None) != moment:
+    if not exists(aware):
         raise Unreadable(_("This time does not exist in %(zone)s: the clocks jump over it.") % {"zone": zone})
     return aware.isoformat()
 
@@ -305,6 +305,11 @@ def instant_of(value: Any) -> str:
     return f"{clock}Z" if clock else ""
 
 
+def exists(moment: datetime) -> bool:
+    """Whether the clocks of its zone do not jump over it."""
+    return moment.astimezone(UTC).astimezone(moment.tzinfo).replace(tzinfo=None) == moment.replace(tzinfo=None)
+
+
 def _said(moment: datetime) -> str:
     """As browsers read it: no more than milliseconds."""
     return moment.isoformat(timespec="milliseconds" if moment.microsecond else "seconds")
@@ -317,7 +322,8 @@ def _moment(value: Any) -> datetime | None:
         return None
 
 
-def _zone(name: str) -> tzinfo | None:
+def zone_of(name: str) -> tzinfo | None:
+    """The time zone of that name, UTC for ``""``; ``None`` where there is none."""
     try:
         return ZoneInfo(name or "UTC")
     except (ValueError, KeyError, OSError):  # not a name, not known, a directory

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import UTC
 from typing import Any, Final
 
 from django import forms
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from panel.launches.entries import exists, zone_of
 from panel.launches.fields import Field, Kind
 from panel.launches.guard_rails import as_typed
 from panel.launches.models import GuardRails
 from panel.problems import Problem, Unprocessable
 
+_TIMES: Final = ("starts_at", "ends_at")
 _TYPED: Final = frozenset({Kind.INTEGER, Kind.NUMBER, Kind.BOOLEAN, Kind.JSON, Kind.NUMBERS, Kind.CONST})
 """Kinds whose values are not texts."""
 
@@ -58,20 +59,43 @@ class GuardRailsForm(forms.Form):
 
 
 class FreezeForm(forms.Form):
+    """Each time is on the clock that the hidden field beside it names: the viewer's by script, else UTC."""
+
     starts_at = forms.DateTimeField(
-        label=gettext_lazy("From (UTC)"), widget=forms.DateTimeInput(attrs={"type": "datetime-local"})
+        label=gettext_lazy("From"), widget=forms.DateTimeInput(attrs={"type": "datetime-local"})
     )
+    starts_at_zone = forms.CharField(required=False, max_length=100, widget=forms.HiddenInput)
     ends_at = forms.DateTimeField(
-        label=gettext_lazy("Until (UTC)"), widget=forms.DateTimeInput(attrs={"type": "datetime-local"})
+        label=gettext_lazy("Until"), widget=forms.DateTimeInput(attrs={"type": "datetime-local"})
     )
+    ends_at_zone = forms.CharField(required=False, max_length=100, widget=forms.HiddenInput)
     reason = forms.CharField(
         label=gettext_lazy("Why"), max_length=300, help_text=gettext_lazy("Everybody who wants to launch reads it.")
     )
     whole_server = forms.BooleanField(label=gettext_lazy("All Dags of this server"), required=False)
 
+    @property
+    def zoned(self) -> list[tuple[forms.BoundField, forms.BoundField]]:
+        """The times, each with the field that names its zone."""
+        return [(self[name], self[f"{name}_zone"]) for name in _TIMES]
+
+    def clean(self) -> dict[str, Any]:
+        entered = dict(self.cleaned_data)
+        for name in _TIMES:
+            zone = zone_of(entered.get(f"{name}_zone", ""))
+            moment = entered.get(name)
+            if zone is None:
+                self.add_error(name, _("This time zone is not known."))
+            elif moment is not None:
+                entered[name] = moment.replace(tzinfo=zone)
+                if not exists(entered[name]):
+                    said = _("This time does not exist in %(zone)s: the clocks jump over it.")
+                    self.add_error(name, said % {"zone": zone})
+        return entered
+
     def columns(self, dag_id: str) -> dict[str, Any]:
         entered = dict(self.cleaned_data)
-        times = {name: entered[name].replace(tzinfo=UTC) for name in ("starts_at", "ends_at")}
+        times = {name: entered[name] for name in _TIMES}
         return times | {"reason": entered["reason"], "dag_id": "" if entered["whole_server"] else dag_id}
 
 

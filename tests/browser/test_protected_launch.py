@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from datetime import UTC, datetime
+
 from django.contrib.auth.models import Group, User
 from playwright.sync_api import expect
 
-from panel.launches.models import Launch
+from panel.launches.models import FreezeWindow, Launch
 from tests.browser.test_every_page import SCREENS, check, settled
 from tests.browser.test_launch import URL, rollout, what_the_worker_does
 
@@ -76,15 +79,17 @@ def test_from_guard_rails_to_an_approved_run(screen, opened, anna, rollout, fake
 
 @SCREENS
 def test_a_freeze_is_seen_before_the_form_is_filled_in(screen, opened, anna, rollout):
-    page = opened(anna, URL, screen)
+    page = opened(anna, URL, screen, timezone_id="Europe/Berlin")
     page.goto(page.url.replace(URL, RAILS))
     page.get_by_text("Set a freeze").click()
-    page.get_by_label("From (UTC)").fill("2026-01-01T00:00")
-    page.get_by_label("Until (UTC)").fill("2026-12-31T00:00")
+    expect(page.get_by_text("Europe/Berlin")).to_have_count(2)
+    page.get_by_label(re.compile("^From")).fill("2026-01-01T00:00")
+    page.get_by_label(re.compile("^Until")).fill("2026-12-31T00:00")
     page.get_by_label("Why").fill("end of the year")
     check(page, screen)
     page.get_by_role("button", name="Set the freeze").click()
     expect(page.get_by_role("button", name="End now")).to_be_visible()
+    assert FreezeWindow.objects.get().starts_at == datetime(2025, 12, 31, 23, tzinfo=UTC)
     check(page, screen)
     page.goto(page.url.replace(RAILS, URL))
     expect(page.get_by_text("Nothing can be launched now")).to_be_visible()

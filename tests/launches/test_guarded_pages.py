@@ -300,6 +300,30 @@ def test_a_freeze_that_makes_no_sense_is_said(known):
     assert not FreezeWindow.objects.exists()
 
 
+@pytest.mark.parametrize(
+    ("zone", "begins"),
+    [("Europe/Berlin", "2026-12-24T17:00:00+00:00"), ("", "2026-12-24T18:00:00+00:00")],
+)
+def test_the_times_of_a_freeze_are_on_the_clock_of_who_set_it(zone, begins, known):
+    zones = {"starts_at_zone": zone, "ends_at_zone": zone}
+    entered = {"starts_at": "2026-12-24T18:00", "ends_at": "2027-01-02T08:00", "reason": "holidays"} | zones
+    assert known.post("/servers/prod/dags/deploy/freezes/", entered).status_code == 302
+    assert FreezeWindow.objects.get().starts_at == datetime.fromisoformat(begins)
+
+
+@pytest.mark.parametrize(
+    ("zone", "words"),
+    [("Moon/Base", "This time zone is not known."), ("Europe/Berlin", "This time does not exist in Europe/Berlin")],
+)
+def test_a_time_that_no_clock_shows_is_said(zone, words, known):
+    zones = {"starts_at_zone": zone, "ends_at_zone": zone}
+    entered = {"starts_at": "2027-03-28T02:30", "ends_at": "2027-03-29T08:00", "reason": "x"} | zones
+    answer = known.post("/servers/prod/dags/deploy/freezes/", entered)
+    assert answer.status_code == 422
+    assert words in text_of(answer)
+    assert not FreezeWindow.objects.exists()
+
+
 def test_an_unknown_dag_has_none(known):
     assert known.get("/servers/prod/dags/depoly/guard-rails/").status_code == 404
     assert known.get("/servers/moon/dags/deploy/guard-rails/").status_code == 404
