@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import tzinfo
@@ -11,18 +12,26 @@ from uuid import uuid4
 
 from django.utils.translation import gettext as _
 
+from panel.launches.button_words import Part, button_parts
 from panel.launches.conf import conf_errors
 from panel.launches.dag_forms import FormReading
+from panel.launches.dependent_options import Offer, offer_of, with_offer
 from panel.launches.entries import Entry, Posted, Unreadable, entry_of_post, entry_of_value, instant_of, value_of_entry
 from panel.launches.fields import TEXTS, Field, Kind, sections_of
 from panel.launches.hints import hints_of
-from panel.launches.models import Launch
+from panel.launches.prefills import Prefill, link_query
+from panel.launches.shaped_fields import ShapedFields, shaped
 
 NOTE: Final = "launch-note"
 KEY: Final = "launch-key"
 DIGEST: Final = "launch-form"
 CONFIRM: Final = "launch-confirm"
 BACK: Final = "launch-back"
+OPTIONS: Final = "launch-options"
+LINK: Final = "launch-link"
+SAVE_PRESET: Final = "launch-save-preset"
+PRESET_NAME: Final = "launch-preset-name"
+PRESET_TEAM: Final = "launch-preset-team"
 """Names of the form's own controls: no param's key begins like that."""
 
 
@@ -30,7 +39,8 @@ BACK: Final = "launch-back"
 class Control:
     """A field, its entry and its errors, for the template.
 
-    ``instant`` is the moment of an untouched date-time in UTC, for showing it on the clock of whoever looks.
+    ``instant`` is the moment of an untouched date-time in UTC, for showing it on the clock of whoever looks. ``offer``
+    are the options of a field that depend on another one, whose control has the key ``offered_by``.
     """
 
     field: Field
@@ -38,6 +48,8 @@ class Control:
     errors: list[str]
     focus: bool = False
     instant: str = ""
+    offer: Offer | None = None
+    offered_by: str = ""
 
     @property
     def template(self) -> str:
@@ -89,7 +101,12 @@ class Control:
 
     @property
     def described_by(self) -> str:
-        parts = [("help", self.has_help), ("zone-name", self.field.kind is Kind.DATE_TIME), ("errors", self.errors)]
+        parts = [
+            ("help", self.has_help),
+            ("offer", self.offer and self.offer.said),
+            ("zone-name", self.field.kind is Kind.DATE_TIME),
+            ("errors", self.errors),
+        ]
         return " ".join(f"{self.field.key}-{name}" for name, there in parts if there)
 
 
@@ -109,34 +126,94 @@ _INPUT_TYPES: Final = {Kind.DATE: "date", Kind.TIME: "time", Kind.EMAIL: "email"
 
 @dataclass
 class LaunchForm:
-    """Unbound (the defaults, or the values of an ``earlier`` launch) or posted.
+    """Unbound (the defaults, and what it ``start``s with) or posted; of the Dag's params as ``shape`` has them.
 
     ``values`` are typed, by param; ``errors`` are messages by param, ``note_errors`` those about the note,
-    ``problems`` those about the form as a whole.
+    ``problems`` those about the form as a whole. ``wrong`` are the names of params whose entry is not right.
     """
 
     reading: FormReading
     zone: tzinfo
     posted: Posted | None = None
-    earlier: Launch | None = None
+    start: Prefill | None = None
+    shape: ShapedFields = field(default_factory=lambda: ShapedFields([]))
     key: str = ""
     note: str = ""
     values: dict[str, Any] = field(default_factory=dict)
     errors: dict[str, list[str]] = field(default_factory=dict)
     note_errors: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    wrong: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
+        if not self.shape.fields:
+            self.shape = shaped(self.reading.fields)
         if self.posted is not None:
             self._read(self.posted)
-        elif self.earlier is not None:
-            self.note = self.earlier.note
-            self.errors = dict(self.earlier.fields)
+        elif self.start is not None:
+            self.note = self.start.note
+            self.errors = dict(self.start.errors)
         self.key = self.key or str(uuid4())
 
     @cached_property
     def fields(self) -> list[Field]:
-        return self.reading.fields
+        """What is asked for, with the options that there are now."""
+        offers = self.offers
+        return [with_offer(one, offers[one.name]) if one.name in offers else one for one in self.shape.shown]
+
+    @cached_property
+    def offers(self) -> dict[str, Offer]:
+        """The options of those that depend on another param."""
+        if not self.shape.options:
+            return {}
+        deciding = self._deciding_values()
+        return {name: offer_of(self.shape, name, deciding) for name in self.shape.options}
+
+    @property
+    def digest(self) -> str:
+        """Changes with the Dag's params and with the launch form."""
+        version = self.shape.definition.version if self.shape.definition else None
+        return self.reading.digest if version is None else f"{self.reading.digest}-{version}"
+
+    @property
+    def said(self) -> list[str]:
+        """What to know about the values that the form begins with."""
+        found = list(self.start.said) if self.start else []
+        for one in self.fields:
+            if self.posted is None and (said := self._not_offered(one)):
+                found.append(said)
+        return found
+
+    @property
+    def kept_values(self) -> dict[str, Any]:
+        """What may stand in a preset or a link: read, right, and no secret."""
+        secret = {one.name for one in self.fields if one.is_secret}
+        asked_for = {one.name for one in self.fields} - secret - self.wrong
+        return {name: value for name, value in self.values.items() if name in asked_for}
+
+    @property
+    def button(self) -> list[Part]:
+        """The words that the form's admin gave its button; empty without any."""
+        if self.posted is not None:
+            return button_parts(self.shape, self.values)
+        return button_parts(self.shape, {one.name: self._beginning(one) for one in self.fields if not one.is_secret})
+
+    @property
+    def left_out(self) -> list[str]:
+        """Titles of the fields that are not among the kept values."""
+        kept = self.kept_values
+        return [one.title for one in self.fields if one.name not in kept]
+
+    @property
+    def link(self) -> str:
+        """The query string that brings the values back; ``""`` when it would be too long."""
+        return link_query(self.shape, self.kept_values)
+
+    @property
+    def texts(self) -> dict[str, str]:
+        """What stands in the controls of the form beside the params."""
+        posted = self.posted or {}
+        return {name: posted.get(name, [""])[-1] for name in (PRESET_NAME, PRESET_TEAM)}
 
     @property
     def confirm(self) -> str:
@@ -148,7 +225,7 @@ class LaunchForm:
         """What was posted, to be posted again with the confirmation. Secrets are not written into a page: they are
         typed again."""
         secret = {one.key for one in self.fields if one.is_secret}
-        left_out = secret | {CONFIRM, BACK, "csrfmiddlewaretoken"}
+        left_out = secret | {CONFIRM, BACK, OPTIONS, LINK, SAVE_PRESET, "csrfmiddlewaretoken"}
         return [(name, text) for name, texts in (self.posted or {}).items() if name not in left_out for text in texts]
 
     @property
@@ -184,26 +261,76 @@ class LaunchForm:
             wrong.focus = True
         return found
 
+    def control_of(self, name: str) -> Control:
+        """One field by itself."""
+        return next(self._control(one) for one in self.fields if one.name == name)
+
+    def forget_errors(self) -> None:
+        """Nothing was to be launched yet."""
+        self.errors, self.problems, self.note_errors = {}, [], []
+
     @property
     def wrong_controls(self) -> list[Control]:
         return [control for _title, controls in self.sections for control in controls if control.errors]
 
     def _control(self, one: Field) -> Control:
-        errors = self.errors.get(one.name, [])
+        errors, offer = self.errors.get(one.name, []), self.offers.get(one.name)
         if one.is_secret:  # never written into a page
             return Control(one, Entry(), errors)
+        by = self.shape.by_name[self.shape.options[one.name].on].key if offer and self._is_decided(one) else ""
         if self.posted is not None:
-            return Control(one, entry_of_post(one, self.posted), errors)
-        value = self.earlier.params.get(one.name, one.default) if self.earlier else one.default
+            return Control(one, entry_of_post(one, self.posted), errors, offer=offer, offered_by=by)
+        value = self._beginning(one)
         instant = instant_of(value) if one.kind is Kind.DATE_TIME else ""
-        return Control(one, entry_of_value(one, value, self.zone), errors, instant=instant)
+        entry = entry_of_value(one, value, self.zone)
+        return Control(one, entry, errors, instant=instant, offer=offer, offered_by=by)
+
+    def _is_decided(self, one: Field) -> bool:
+        """Whether its options depend on a field that is shown."""
+        on = self.shape.options[one.name].on
+        return any(other.name == on for other in self.shape.shown)
+
+    def _beginning(self, one: Field) -> Any:
+        return self.start.values.get(one.name, one.default) if self.start else one.default
+
+    def _not_offered(self, one: Field) -> str:
+        """That the value which a field begins with is not among its options."""
+        offer, value = self.offers.get(one.name), self._beginning(one)
+        if offer is None or value is None or not offer.choices or not (self.start and one.name in self.start.values):
+            return ""
+        tokens = {choice.token for choice in offer.choices}
+        strange = [item for item in (value if isinstance(value, list) else [value]) if json.dumps(item) not in tokens]
+        if not strange:
+            return ""
+        return _("“%(value)s” is not among the options of “%(title)s” now.") % {
+            "value": str(strange[0])[:60],
+            "title": one.title,
+        }
+
+    def _deciding_values(self) -> dict[str, Any]:
+        """The values that options depend on, as they stand in the form; what cannot be read is none."""
+        names = {options.on for options in self.shape.options.values()}
+        values: dict[str, Any] = {}
+        for one in self.shape.shown:
+            if one.name not in names:
+                continue
+            if self.posted is None:
+                values[one.name] = self._beginning(one)
+                continue
+            try:
+                values[one.name] = value_of_entry(one, entry_of_post(one, self.posted))
+            except Unreadable:
+                values[one.name] = None
+        return values
 
     def _read(self, posted: Posted) -> None:
         self.note = posted.get(NOTE, [""])[-1].replace("\r\n", "\n").strip()
         self.key = posted.get(KEY, [""])[-1]
-        if posted.get(DIGEST, [""])[-1] != self.reading.digest:
+        if posted.get(DIGEST, [""])[-1] != self.digest:
             self.problems.append(
                 _("The params of this Dag have changed since you opened the form. Look through it again, then launch.")
+                if self.shape.definition is None
+                else _("This form or its Dag has changed since you opened it. Look through it again, then launch.")
             )
         for one in self.fields:
             entry = entry_of_post(one, posted)
@@ -215,3 +342,5 @@ class LaunchForm:
                 self.errors[one.name] = [str(error)]
         readable = [one for one in self.fields if one.name in self.values]
         self.errors |= conf_errors(readable, self.values)
+        self.wrong = set(self.errors)
+        self.values |= self.shape.fixed  # whatever was posted

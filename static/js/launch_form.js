@@ -47,6 +47,28 @@
     }
   });
 
+  // The button says what it will do with the values that stand in the form.
+  const shownOf = (control) => {
+    if (control.type === "checkbox") return String(control.checked);
+    if (control.tagName !== "SELECT") return control.value.trim();
+    try {
+      const value = JSON.parse(control.value);
+      return typeof value === "string" ? value : control.value;
+    } catch {
+      return control.value;
+    }
+  };
+  const keepUpTheButton = () => {
+    for (const word of document.querySelectorAll("[data-shows]")) {
+      const control = document.getElementById(word.dataset.shows);
+      if (!control || !("value" in control)) continue;
+      const shown = shownOf(control);
+      word.textContent = shown.length > 40 ? `${shown.slice(0, 40)}…` : shown || "…";
+    }
+  };
+  document.addEventListener("input", keepUpTheButton);
+  document.addEventListener("htmx:afterSettle", keepUpTheButton);
+
   toViewersClock();
   document.addEventListener("htmx:afterSettle", toViewersClock);
 })();
