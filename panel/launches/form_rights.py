@@ -16,6 +16,7 @@ from panel.access.authorization import allowed_actions
 from panel.launches.models import FormDefinition, FormsSwitch, Launch
 from panel.launches.shaped_fields import shape_mistakes
 from panel.launches.shapes import shapes_of
+from panel.mirror.selectors import findable
 from panel.problems import Conflicting, Unprocessable
 from panel.servers.models import Server
 
@@ -31,13 +32,13 @@ def definitions(*, server: Server | None = None, dag_id: str = "", search: str =
         found = found.filter(server=server)
     if dag_id:
         found = found.filter(dag_id=dag_id)
-    for word in search.casefold().split()[:10]:
+    for word in findable(search).casefold().split()[:10]:
         found = found.filter(search__contains=word)
     return found.order_by("title", "pk")
 
 
 def definition(server: Server, dag_id: str, slug: str) -> FormDefinition | None:
-    return definitions(server=server, dag_id=dag_id).filter(slug=slug).first()
+    return definitions(server=server, dag_id=dag_id).filter(slug=findable(slug)).first()
 
 
 def open_to(user: Any) -> Q:
@@ -67,6 +68,10 @@ def visible_forms(
     if is_form_admin(user):
         return definitions(server=server, dag_id=dag_id, search=search)
     return usable_forms(user, server=server, dag_id=dag_id, search=search)
+
+
+def visible_form(user: Any, server: Server, dag_id: str, slug: str) -> FormDefinition | None:
+    return visible_forms(user, server=server, dag_id=dag_id).filter(slug=findable(slug)).first()
 
 
 def only_forms(server: Server, dag_id: str) -> bool:

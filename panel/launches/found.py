@@ -10,7 +10,7 @@ from django.http import Http404
 from django.utils.translation import gettext as _
 
 from panel.launches import selectors
-from panel.launches.form_rights import definition, visible_forms
+from panel.launches.form_rights import definition, visible_form
 from panel.launches.models import FormDefinition, Launch, Preset
 from panel.launches.presets import visible_presets
 from panel.servers.models import Server
@@ -55,7 +55,7 @@ def found_preset(user: User, preset_id: int) -> Preset:
 
 def usable_form(user: Any, server: Server, dag_id: str, slug: str) -> FormDefinition:
     """One that this person may see; the others are not there for them."""
-    found = visible_forms(user, server=server, dag_id=dag_id).filter(slug=slug).first()
+    found = visible_form(user, server, dag_id, slug)
     if found is None:
         raise Http404(_("This Dag has no such launch form, or none that you may use."))
     return found

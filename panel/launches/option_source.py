@@ -76,7 +76,7 @@ def read_options(url: str) -> list[Option]:
         body = _fetched(place, started)
     except TimeoutError as error:
         raise NotReadable(_("It did not answer within %(n)s seconds.") % {"n": round(SECONDS)}) from error
-    except ssl.SSLError as error:
+    except ssl.SSLCertVerificationError as error:
         raise NotReadable(_("Its certificate does not hold.")) from error
     except (OSError, http.client.HTTPException, ValueError) as error:
         if time.monotonic() - started >= SECONDS:
@@ -126,6 +126,8 @@ def _fetched(place: _Place, started: float) -> bytes:
     finally:
         end.cancel()
         connection.close()
+    if time.monotonic() - started >= SECONDS:
+        raise TimeoutError  # a connection that was shut looks like the end of the answer
     if len(body) > MOST_BYTES:
         raise NotReadable(_("Its answer is too large."))
     return body

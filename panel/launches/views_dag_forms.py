@@ -39,7 +39,7 @@ def form_list(request: HttpRequest) -> HttpResponse:
     """What a product team has as its home for launching."""
     slug, search = request.GET.get("server", ""), request.GET.get("q", "").strip()[:200]
     server = found_server(slug) if slug else None
-    found = visible_forms(request.user, server=server, search=search.replace("\x00", ""))
+    found = visible_forms(request.user, server=server, search=search)
     page = keyset_page(found, ordering="title", cursor=request.GET.get("cursor") or None, page_size=PAGE_SIZE)
     context = {"page": page, "servers": servers(), "server_slug": slug, "search": search}
     asked = request.headers.get("HX-Target") == "form-cards"

@@ -22,7 +22,7 @@ from panel.launches import forms, selectors
 from panel.launches.comparison import compared
 from panel.launches.dag_forms import read_form
 from panel.launches.form_pages import form_unavailable
-from panel.launches.form_rights import form_to_use, is_form_admin, may_use_bare_form, usable_forms, visible_forms
+from panel.launches.form_rights import form_to_use, is_form_admin, may_use_bare_form, usable_forms, visible_form
 from panel.launches.forms import LaunchForm
 from panel.launches.found import found_server
 from panel.launches.guard_rails import freeze_words, guard_rails_of, protection_of
@@ -80,8 +80,7 @@ def _definition(user: User, server: Server, dag_id: str, slug: str) -> FormDefin
     """Admins also look at a form that is switched off; the service launches nothing through it."""
     if not slug:
         return None
-    found = visible_forms(user, server=server, dag_id=dag_id).filter(slug=slug).first()
-    return found or form_to_use(user, server, dag_id, slug)
+    return visible_form(user, server, dag_id, slug) or form_to_use(user, server, dag_id, slug)
 
 
 def _choose_form(request: HttpRequest, server: Server, dag_id: str) -> HttpResponseBase:
