@@ -73,7 +73,7 @@ def launch_options(request: HttpRequest, slug: str, dag_id: str) -> HttpResponse
     form = LaunchForm(reading, timezone.get_current_timezone(), dict(request.GET.lists()), shape=shape)
     control = form.control_of(name)
     control.errors = []
-    return render(request, "launches/_field.html", {"control": control, "options_url": _options_url(server, form)})
+    return render(request, "launches/_field.html", {"control": control})
 
 
 def _definition(user: User, server: Server, dag_id: str, slug: str) -> FormDefinition | None:

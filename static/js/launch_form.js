@@ -69,6 +69,12 @@
   document.addEventListener("input", keepUpTheButton);
   document.addEventListener("htmx:afterSettle", keepUpTheButton);
 
+  // With htmx a field follows the one that its options depend on by itself. (Hidden, the button would still be the one
+  // that Enter presses.)
+  const withoutButtons = () => { for (const place of document.querySelectorAll("[data-without-script]")) place.remove(); };
+
+  withoutButtons();
+  document.addEventListener("htmx:afterSettle", withoutButtons);
   toViewersClock();
   document.addEventListener("htmx:afterSettle", toViewersClock);
 })();

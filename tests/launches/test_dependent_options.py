@@ -113,7 +113,7 @@ def test_htmx_reads_one_field_anew_when_the_other_changes(by_table, as_user, dep
 def test_without_javascript_a_button_does_the_same(by_table, as_user, deployer):
     client = as_user(deployer)
     page = client.get(URL)
-    assert "<noscript>" in text_of(page)
+    assert "data-without-script" in text_of(page)
     posted = {"launch-form": page.context["form"].digest, "p-env": '"prod"', "p-version": "9", "p-replicas": "2"}
     answer = client.post(URL, posted | {"launch-options": "p-region"})
     assert answer.status_code == 200
