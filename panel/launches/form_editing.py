@@ -30,9 +30,9 @@ ASKED: Final = "asked"
 OWN: Final = "own"
 WAYS: Final = (
     (ASKED, gettext_lazy("Shown, with the Dag's default")),
-    (OWN, gettext_lazy("Shown, with the value below as default")),
+    (OWN, gettext_lazy("Shown, with the default below")),
     (Mode.FIXED.value, gettext_lazy("Fixed to the value below")),
-    (Mode.HIDDEN.value, gettext_lazy("Hidden: the Dag's own default holds")),
+    (Mode.HIDDEN.value, gettext_lazy("Hidden, as the Dag has it")),
 )
 _OF_SECRETS: Final = frozenset({ASKED, Mode.HIDDEN.value})
 

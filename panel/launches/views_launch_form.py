@@ -167,7 +167,8 @@ def _form_page(
     if context["preset"] is not None:
         context["may_change_preset"] = may_change(user, context["preset"])
     if more.get("shows_link") and form.link:
-        context["link"] = request.build_absolute_uri(f"{request.path}?{form.link}")
+        url = reverse("launches:launch_form", kwargs={"slug": server.slug, "dag_id": dag_id})
+        context["link"] = request.build_absolute_uri(f"{url}?{form.link}")
     return render(request, _part_of(request), context, status=status)
 
 

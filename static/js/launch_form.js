@@ -75,6 +75,14 @@
 
   withoutButtons();
   document.addEventListener("htmx:afterSettle", withoutButtons);
+  // Where a form is made: the value of a param is asked for only where it is used.
+  const showValueOf = (select) => {
+    const value = select.closest("section").querySelector("[data-way-value]");
+    if (value) value.hidden = !["own", "fixed"].includes(select.value);
+  };
+  document.addEventListener("change", (event) => { if (event.target.matches("[data-way]")) showValueOf(event.target); });
+  for (const select of document.querySelectorAll("[data-way]")) showValueOf(select);
+
   toViewersClock();
   document.addEventListener("htmx:afterSettle", toViewersClock);
 })();

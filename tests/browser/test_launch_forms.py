@@ -74,8 +74,9 @@ def test_an_admin_makes_a_form_and_a_deployer_launches_through_it(
     page.get_by_label("Words of the button").fill("Deploy {version} to {env}")
     page.get_by_label("Place: env").fill("9")
     for name in ("artifact_uri", "notes", "not_before", "dry_run", "notify", "checks", "labels"):
-        page.get_by_label(f"In the form: {name}", exact=True).select_option(label="Hidden: the Dag's own default holds")
+        page.get_by_label(f"In the form: {name}", exact=True).select_option(label="Hidden, as the Dag has it")
     page.get_by_label("In the form: replicas").select_option(label="Fixed to the value below")
+    expect(page.get_by_label("Value: env")).to_be_hidden()
     page.get_by_label("Value: replicas").fill("99")
     check(page, screen)
     shoot(page, screen, "edit")
