@@ -12,6 +12,7 @@ from django.core.exceptions import ImproperlyConfigured
 from environs import FileAwareEnv
 
 from panel.access.actions import GRANTS, Action
+from panel.domain.option_hosts import MalformedHost, OptionHost, option_hosts_from
 from panel.domain.storages import MalformedStorage, Storage, storages_from
 
 env = FileAwareEnv(strip_whitespace=True)
@@ -82,3 +83,11 @@ def storages(text: str, variable: str) -> list[Storage]:
         raise ImproperlyConfigured(f"{variable}: {error}.") from None
     except ValueError:
         raise ImproperlyConfigured(f"{variable} is no JSON.") from None
+
+
+def option_hosts(text: str, variable: str) -> list[OptionHost]:
+    """``inventory.example.com, cmdb.example.lan:8443 private``. Raises ImproperlyConfigured."""
+    try:
+        return option_hosts_from(text)
+    except MalformedHost as error:
+        raise ImproperlyConfigured(f"{variable}: {error}.") from None

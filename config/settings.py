@@ -23,6 +23,7 @@ from config.environment import (
     env,
     kept_secret,
     numbers_by_group,
+    option_hosts,
     private_directory,
     storages,
 )
@@ -318,6 +319,7 @@ RETRY_MOST_INDICES = numbers_by_group(
 )
 RETRY_JOBS_PER_HOUR: int = env.int("RETRY_JOBS_PER_HOUR", 100)
 LAUNCH_DEADLINE_SECONDS: float = env.float("LAUNCH_DEADLINE_SECONDS", 30 * 60.0)
+LAUNCH_OPTION_HOSTS = option_hosts(env.str("LAUNCH_OPTION_HOSTS", ""), "LAUNCH_OPTION_HOSTS")
 RESULT_PREVIEW_BYTES: int = env.int("RESULT_PREVIEW_BYTES", 4096)
 XCOM_STORAGE = storages(env.str("MAPBOARD_XCOM_STORAGE", ""), "MAPBOARD_XCOM_STORAGE")
 

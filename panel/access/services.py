@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, Final
 
 from axes.utils import reset
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, Group, User
@@ -17,6 +18,8 @@ from knox.models import AuthToken
 from panel.access.actions import GRANTS
 from panel.access.models import AuditEvent
 from panel.problems import Unprocessable
+
+TEAM: Final = re.compile(r"\w(?:[\w .-]{0,48}\w)?")
 
 
 def record_event(
@@ -45,9 +48,19 @@ def record_event(
     )
 
 
-def save_user(*, username: str, password: str, groups: Sequence[str], email: str | None = None) -> tuple[User, bool]:
+def save_user(
+    *,
+    username: str,
+    password: str,
+    groups: Sequence[str],
+    email: str | None = None,
+    teams: Sequence[str] | None = None,
+) -> tuple[User, bool]:
     """The user with this password and exactly these groups, made if there is none; whether they were made. An address
-    that is not given stays as it is.
+    and teams that are not given stay as they are.
+
+    Teams are groups that allow nothing by themselves: launch forms and presets are for them. One that is named for the
+    first time is made.
 
     Raises Unprocessable.
     """
@@ -56,6 +69,11 @@ def save_user(*, username: str, password: str, groups: Sequence[str], email: str
     if unknown:
         fields["groups"] = [
             _("Unknown: %(names)s. There are: %(known)s.") % {"names": ", ".join(unknown), "known": ", ".join(GRANTS)}
+        ]
+    if unfit := [name for name in teams or () if name in GRANTS or not TEAM.fullmatch(name)]:
+        fields["teams"] = [
+            _("No names for a team: %(names)s. Letters, digits, dashes and blanks, at most 50, and none of %(known)s.")
+            % {"names": ", ".join(unfit)[:200], "known": ", ".join(GRANTS)}
         ]
     user = User.objects.filter(username=username).first()
     made = user is None
@@ -74,14 +92,18 @@ def save_user(*, username: str, password: str, groups: Sequence[str], email: str
     user.set_password(password)
     with transaction.atomic():
         user.save()
-        user.groups.set(Group.objects.filter(name__in=groups))
+        if teams is None:
+            in_teams = list(user.groups.exclude(name__in=GRANTS))
+        else:
+            in_teams = [Group.objects.get_or_create(name=name)[0] for name in dict.fromkeys(teams)]
+        user.groups.set([*Group.objects.filter(name__in=groups), *in_teams])
         reset(username=username)  # wrong passwords given so far count no more
         record_event(
             user=None,
             action="access.add_user" if made else "access.update_user",
             target_kind="user",
             target_id=username,
-            detail={"groups": sorted(groups)},
+            detail={"groups": sorted(groups)} | ({"teams": sorted(team.name for team in in_teams)} if in_teams else {}),
         )
     return user, made
 

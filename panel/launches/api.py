@@ -18,9 +18,11 @@ from panel.access.actions import Action
 from panel.launches import selectors
 from panel.launches.approvals import approve_launch, reject_launch
 from panel.launches.dag_forms import read_form
-from panel.launches.found import found_launch, found_server
+from panel.launches.form_rights import only_forms
+from panel.launches.found import found_launch, found_server, usable_form
 from panel.launches.guard_rails import freeze_words
 from panel.launches.models import Launch
+from panel.launches.presets import preset_params
 from panel.launches.serializers import (
     ApprovalSerializer,
     FormSerializer,
@@ -29,33 +31,46 @@ from panel.launches.serializers import (
     RejectionSerializer,
 )
 from panel.launches.services import cancel_launch, request_launch
+from panel.launches.shaped_fields import shaped
 from panel.launches.states import State
 from panel.problems import BadRequest
 from panel.strict import StrictQuery
 
 
 class LaunchForm(StrictQuery):
-    """The fields to fill in to launch a Dag, as Airflow has them now (or had them, when it cannot be reached)."""
+    """The fields to fill in to launch a Dag, as Airflow has them now (or had them, when it cannot be reached); with
+    ``form`` as that launch form shows them."""
 
     actions = {"GET": Action.VIEW}
+    filters = frozenset({"form"})
 
-    @extend_schema(responses=FormSerializer)
+    @extend_schema(
+        parameters=[OpenApiParameter("form", str, description="Short name of a launch form")], responses=FormSerializer
+    )
     def get(self, request: Request, slug: str, dag_id: str) -> Response:
         server = found_server(slug)
+        wanted = request.query_params.get("form", "")
+        definition = usable_form(request.user, server, dag_id, wanted) if wanted else None
         reading = read_form(server=server, dag_id=dag_id)
-        form = reading.form
+        form, shape = reading.form, shaped(reading.fields, definition)
+        obstacle = " ".join([reading.obstacle, *shape.obstacles]).strip()
         answer = {
             "server": slug,
             "dag_id": dag_id,
-            "title": form.display_name or dag_id,
+            "title": definition.title if definition else form.display_name or dag_id,
             "description": form.description,
             "is_paused": form.is_paused,
-            "can_launch": not reading.obstacle,
-            "obstacle": reading.obstacle,
+            "can_launch": not obstacle,
+            "obstacle": obstacle,
             "warnings": reading.warnings,
             "frozen": freeze_words(server, dag_id),
             "read_at": form.read_at,
-            "fields": reading.fields,
+            "form": shape.slug,
+            "text": definition.text if definition else "",
+            "button": definition.button if definition else "",
+            "fixed": shape.fixed,
+            "only_forms": only_forms(server, dag_id),
+            "fields": shape.shown,
         }
         return Response(FormSerializer(answer).data)
 
@@ -78,9 +93,12 @@ class DagLaunches(StrictQuery):
         server = found_server(slug)
         body = LaunchRequestSerializer(data=request.data)
         body.is_valid(raise_exception=True)
-        launch, created = request_launch(
-            user=cast(User, request.user), server=server, dag_id=dag_id, **body.validated_data
-        )
+        given, user = dict(body.validated_data), cast(User, request.user)
+        preset_id = given.pop("preset")
+        if preset_id is not None:
+            place = {"server": server, "dag_id": dag_id, "form": given["form"]}
+            given["params"] = preset_params(user=user, preset_id=preset_id, params=given["params"], **place)
+        launch, created = request_launch(user=user, server=server, dag_id=dag_id, **given)
         answer = LaunchSerializer(launch, context={"request": request})
         if not created:
             return Response(answer.data)

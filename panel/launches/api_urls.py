@@ -1,10 +1,25 @@
 from django.urls import path
 
-from panel.launches import api, api_guard_rails
+from panel.launches import api, api_forms, api_guard_rails
 
 urlpatterns = [
     path("servers/<slug:slug>/dags/<str:dag_id>/form/", api.LaunchForm.as_view(), name="launch-form"),
     path("servers/<slug:slug>/dags/<str:dag_id>/launches/", api.DagLaunches.as_view(), name="dag-launches"),
+    path("launch-forms/", api_forms.FormList.as_view(), name="form-list"),
+    path("servers/<slug:slug>/dags/<str:dag_id>/launch-forms/", api_forms.DagFormList.as_view(), name="dag-form-list"),
+    path(
+        "servers/<slug:slug>/dags/<str:dag_id>/launch-forms/<slug:form_slug>/",
+        api_forms.DagFormDetail.as_view(),
+        name="dag-form-detail",
+    ),
+    path(
+        "servers/<slug:slug>/dags/<str:dag_id>/launch-forms/<slug:form_slug>/options/",
+        api_forms.DagFormOptions.as_view(),
+        name="dag-form-options",
+    ),
+    path("servers/<slug:slug>/dags/<str:dag_id>/only-forms/", api_forms.DagOnlyForms.as_view(), name="dag-only-forms"),
+    path("servers/<slug:slug>/dags/<str:dag_id>/presets/", api_forms.DagPresetList.as_view(), name="preset-list"),
+    path("presets/<int:preset_id>/", api_forms.PresetDetail.as_view(), name="preset-detail"),
     path("launches/", api.LaunchList.as_view(), name="launch-list"),
     path("launches/<uuid:launch_id>/", api.LaunchDetail.as_view(), name="launch-detail"),
     path("launches/<uuid:launch_id>/approve/", api.LaunchApprove.as_view(), name="launch-approve"),

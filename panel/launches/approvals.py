@@ -21,6 +21,7 @@ from panel.access.authorization import allowed_actions, authorize
 from panel.launches.audit import record
 from panel.launches.conf import digest
 from panel.launches.dag_forms import FormReading, fetch_form
+from panel.launches.form_rights import changed_form, form_objection
 from panel.launches.guard_rails import check_active, check_freeze, freeze_words, protection_of
 from panel.launches.models import Launch
 from panel.launches.states import State
@@ -46,7 +47,7 @@ def why_not_decide(user: Any, launch: Launch) -> str:
         return _("This launch does not wait for approval any more.")
     if launch.user_id is None or launch.user_id == user.pk:
         return _("A launch is approved by somebody else than the one who asked for it.")
-    return ""
+    return form_objection(launch, launch.server, user) if launch.server else ""
 
 
 def approve_launch(*, user: User, launch: Launch, comment: str = "") -> Launch:
@@ -58,6 +59,8 @@ def approve_launch(*, user: User, launch: Launch, comment: str = "") -> Launch:
         raise Conflicting(_("This Airflow server was removed from Mapboard. Nothing can be started."))
     if not _may_launch(launch.user):
         raise Conflicting(_("%(name)s may no longer launch. Reject this launch.") % {"name": launch.username})
+    if said := form_objection(launch, launch.server, launch.user) or changed_form(launch, launch.server):
+        raise Conflicting(said, code="changed_since")
     check_freeze(launch.server, launch.dag_id)
     check_active(launch.server, launch.dag_id)
     if said := _changed(launch, fetch_form(server=launch.server, dag_id=launch.dag_id)):
@@ -108,6 +111,8 @@ def objection(launch: Launch, server: Server) -> str:
         return _("%(name)s may no longer launch.") % {"name": launch.username}
     if said := freeze_words(server, launch.dag_id):
         return said
+    if said := form_objection(launch, server, launch.user) or changed_form(launch, server):
+        return said
     if launch.approval_hash:
         return _objection_to_approval(launch, server)
     reading = _read_if_guarded(launch, server)
@@ -124,6 +129,8 @@ def _objection_to_approval(launch: Launch, server: Server) -> str:
         return _("%(name)s, who approved it, may no longer do so.") % {"name": launch.decided_by_name or _("Nobody")}
     if launch.decided_by_id == launch.user_id:
         return _("A launch is approved by somebody else than the one who asked for it.")
+    if said := form_objection(launch, server, launch.decided_by):
+        return said
     return _changed(launch, fetch_form(server=server, dag_id=launch.dag_id))
 
 

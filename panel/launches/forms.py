@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import tzinfo
@@ -12,13 +12,16 @@ from uuid import uuid4
 
 from django.utils.translation import gettext as _
 
+from panel.launches.button_words import Part, button_parts
 from panel.launches.conf import conf_errors
+from panel.launches.controls import Control, control_with_parts
 from panel.launches.dag_forms import FormReading
-from panel.launches.entries import Entry, Posted, Unreadable, entry_of_post, entry_of_value, instant_of, value_of_entry
-from panel.launches.fields import TEXTS, Field, Kind, sections_of
-from panel.launches.hints import hints_of
+from panel.launches.dependent_options import Offer, offer_of, with_offer
+from panel.launches.entries import Entry, Posted, Unreadable, entry_of_post, entry_of_value, value_of_entry
+from panel.launches.fields import Field, sections_of
 from panel.launches.json_view import json_text, not_for_fields, values_of_json
-from panel.launches.models import Launch
+from panel.launches.prefills import Prefill, link_query
+from panel.launches.shaped_fields import ShapedFields, shaped
 
 NOTE: Final = "launch-note"
 KEY: Final = "launch-key"
@@ -29,137 +32,28 @@ VIEW: Final = "launch-view"
 JSON_TEXT: Final = "launch-json"
 AS_JSON: Final = "launch-as-json"
 AS_FIELDS: Final = "launch-as-fields"
+OPTIONS: Final = "launch-options"
+LINK: Final = "launch-link"
+SAVE_PRESET: Final = "launch-save-preset"
+PRESET_NAME: Final = "launch-preset-name"
+PRESET_TEAM: Final = "launch-preset-team"
 """Names of the form's own controls: no param's key begins like that."""
-
-
-@dataclass(slots=True)
-class Control:
-    """A field, its entry and its errors, for the template.
-
-    ``instant`` is the moment of an untouched date-time in UTC, for showing it on the clock of whoever looks.
-    """
-
-    field: Field
-    entry: Entry
-    errors: list[str]
-    focus: bool = False
-    instant: str = ""
-    parts: list[Control] = dataclasses.field(default_factory=list)
-
-    @property
-    def template(self) -> str:
-        """Which partial of ``launches/controls.html`` draws it."""
-        kind = self.field.kind
-        if self.field.is_secret and kind in TEXTS:
-            return "launches/controls.html#line"
-        if kind is Kind.BOOLEAN and not self.is_tick:
-            return "launches/controls.html#yes-no"
-        return f"launches/controls.html#{_PARTIALS.get(kind, 'line')}"
-
-    @property
-    def is_required(self) -> bool:
-        """Whether the person has to enter something."""
-        return self.field.required and self.field.kind is not Kind.CONST
-
-    @property
-    def is_tick(self) -> bool:
-        """A single checkbox, which carries its own label."""
-        return self.field.kind is Kind.BOOLEAN and not (
-            self.field.required or self.field.nullable or self.field.optional
-        )
-
-    @property
-    def is_group(self) -> bool:
-        return self.field.kind in {Kind.MULTI_SELECT, Kind.OBJECT}
-
-    @property
-    def may_be_empty(self) -> bool:
-        """Whether a choice can be left open."""
-        return self.field.nullable or self.field.optional
-
-    @property
-    def all_errors(self) -> list[str]:
-        """Its own and those of its parts."""
-        return self.errors + [f"{part.field.title}: {said}" for part in self.parts for said in part.errors]
-
-    @property
-    def has_no_choice(self) -> bool:
-        """Nothing is chosen that can be: the person must see that, and not the first choice."""
-        return not any(choice.token in self.entry.tokens for choice in self.field.choices)
-
-    @property
-    def input_type(self) -> str:
-        if self.field.is_secret:
-            return "password"
-        return _INPUT_TYPES.get(self.field.kind, "text")
-
-    def show_instants(self, value: Any) -> None:
-        """The moments of untouched date-times, for the clock of whoever looks."""
-        self.instant = instant_of(value) if self.field.kind is Kind.DATE_TIME else ""
-        held = value if isinstance(value, Mapping) else {}
-        for part in self.parts:
-            part.show_instants(held.get(part.field.name))
-
-    @property
-    def rows(self) -> int:
-        """Lines of a text area: what is there and one more, within reason."""
-        return min(16, max(3, self.entry.text.count("\n") + 2))
-
-    @property
-    def hints(self) -> list[str]:
-        return hints_of(self.field)
-
-    @property
-    def has_help(self) -> bool:
-        return bool(self.field.help or self.hints)
-
-    @property
-    def described_by(self) -> str:
-        parts = [("help", self.has_help), ("zone-name", self.field.kind is Kind.DATE_TIME), ("errors", self.errors)]
-        return " ".join(f"{self.field.key}-{name}" for name, there in parts if there)
-
-
-def control_of(one: Field, entry: Entry, errors: list[str]) -> Control:
-    """A control, with those of an object's properties; messages about a property (``name: …``) stand beside it."""
-    own, parts = list(errors), []
-    for part in one.parts:
-        about = f"{part.name}: "
-        own, its = (
-            [said for said in own if not said.startswith(about)],
-            [said for said in own if said.startswith(about)],
-        )
-        parts.append(control_of(part, entry.parts.get(part.name, Entry()), [said.removeprefix(about) for said in its]))
-    return Control(one, entry, own, parts=parts)
-
-
-_PARTIALS: Final = {
-    Kind.MULTILINE: "lines",
-    Kind.STRINGS: "lines",
-    Kind.NUMBERS: "lines",
-    Kind.JSON: "lines",
-    Kind.BOOLEAN: "tick",
-    Kind.ENUM: "choose",
-    Kind.MULTI_SELECT: "choose-many",
-    Kind.DATE_TIME: "date-time",
-    Kind.CONST: "const",
-    Kind.OBJECT: "object",
-}
-_INPUT_TYPES: Final = {Kind.DATE: "date", Kind.TIME: "time", Kind.EMAIL: "email", Kind.URI: "url"}
 
 
 @dataclass
 class LaunchForm:
-    """Unbound (the defaults, or the values of an ``earlier`` launch) or posted.
+    """Unbound (the defaults, and what it ``start``s with) or posted; of the Dag's params as ``shape`` has them.
 
     ``values`` are typed, by param; ``errors`` are messages by param, ``note_errors`` those about the note,
-    ``problems`` those about the form as a whole. ``as_json``: the values stand in one text, ``json_text``, and only
-    secrets have fields.
+    ``problems`` those about the form as a whole. ``wrong`` are the names of params whose entry is not right.
+    ``as_json``: the values stand in one text, ``json_text``, and only secrets have fields.
     """
 
     reading: FormReading
     zone: tzinfo
     posted: Posted | None = None
-    earlier: Launch | None = None
+    start: Prefill | None = None
+    shape: ShapedFields = field(default_factory=lambda: ShapedFields([]))
     key: str = ""
     note: str = ""
     as_json: bool = False
@@ -168,18 +62,77 @@ class LaunchForm:
     errors: dict[str, list[str]] = field(default_factory=dict)
     note_errors: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    wrong: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
+        if not self.shape.fields:
+            self.shape = shaped(self.reading.fields)
         if self.posted is not None:
             self._read(self.posted)
-        elif self.earlier is not None:
-            self.note = self.earlier.note
-            self.errors = dict(self.earlier.fields)
+        elif self.start is not None:
+            self.note = self.start.note
+            self.errors = dict(self.start.errors)
         self.key = self.key or str(uuid4())
 
     @cached_property
     def fields(self) -> list[Field]:
-        return self.reading.fields
+        """What is asked for, with the options that there are now."""
+        offers = self.offers
+        return [with_offer(one, offers[one.name]) if one.name in offers else one for one in self.shape.shown]
+
+    @cached_property
+    def offers(self) -> dict[str, Offer]:
+        """The options of those that depend on another param."""
+        if not self.shape.options:
+            return {}
+        deciding = self._deciding_values()
+        return {name: offer_of(self.shape, name, deciding) for name in self.shape.options}
+
+    @property
+    def digest(self) -> str:
+        """Changes with the Dag's params and with the launch form."""
+        version = self.shape.definition.version if self.shape.definition else None
+        return self.reading.digest if version is None else f"{self.reading.digest}-{version}"
+
+    @property
+    def said(self) -> list[str]:
+        """What to know about the values that the form begins with."""
+        found = list(self.start.said) if self.start else []
+        for one in self.fields:
+            if self.posted is None and (said := self._not_offered(one)):
+                found.append(said)
+        return found
+
+    @property
+    def kept_values(self) -> dict[str, Any]:
+        """What may stand in a preset or a link: read, right, and no secret."""
+        secret = {one.name for one in self.fields if one.is_secret}
+        asked_for = {one.name for one in self.fields} - secret - self.wrong
+        return {name: value for name, value in self.values.items() if name in asked_for}
+
+    @property
+    def button(self) -> list[Part]:
+        """The words that the form's admin gave its button; empty without any."""
+        if self.posted is not None:
+            return button_parts(self.shape, self.values)
+        return button_parts(self.shape, {one.name: self._beginning(one) for one in self.fields if not one.is_secret})
+
+    @property
+    def left_out(self) -> list[str]:
+        """Titles of the fields that are not among the kept values."""
+        kept = self.kept_values
+        return [one.title for one in self.fields if one.name not in kept]
+
+    @property
+    def link(self) -> str:
+        """The query string that brings the values back; ``""`` when it would be too long."""
+        return link_query(self.shape, self.kept_values)
+
+    @property
+    def texts(self) -> dict[str, str]:
+        """What stands in the controls of the form beside the params."""
+        posted = self.posted or {}
+        return {name: posted.get(name, [""])[-1] for name in (PRESET_NAME, PRESET_TEAM)}
 
     @property
     def confirm(self) -> str:
@@ -193,14 +146,14 @@ class LaunchForm:
 
     @property
     def has_changed_view(self) -> bool:
-        return (AS_JSON in (self.posted or {})) == self.as_json
+        return self.changes_view and (AS_JSON in (self.posted or {})) == self.as_json
 
     @property
     def carried(self) -> list[tuple[str, str]]:
         """What was posted, to be posted again with the confirmation. Secrets are not written into a page: they are
         typed again."""
         secret = {one.key for one in self.fields if one.is_secret}
-        left_out = secret | {CONFIRM, BACK, "csrfmiddlewaretoken"}
+        left_out = secret | {CONFIRM, BACK, OPTIONS, LINK, SAVE_PRESET, "csrfmiddlewaretoken"}
         return [(name, text) for name, texts in (self.posted or {}).items() if name not in left_out for text in texts]
 
     @property
@@ -240,6 +193,14 @@ class LaunchForm:
             next((part for part in wrong.parts if part.errors), wrong).focus = True
         return found
 
+    def control_of(self, name: str) -> Control:
+        """One field by itself."""
+        return next(self._control(one) for one in self.fields if one.name == name)
+
+    def forget_errors(self) -> None:
+        """Nothing was to be launched yet."""
+        self.errors, self.problems, self.note_errors = {}, [], []
+
     @property
     def wrong_controls(self) -> list[Control]:
         return [control for _title, controls in self.sections for control in controls if control.all_errors]
@@ -254,35 +215,86 @@ class LaunchForm:
         return min(30, max(8, self.json_text.count("\n") + 2))
 
     def _control(self, one: Field) -> Control:
-        errors = self.errors.get(one.name, [])
+        errors, offer = self.errors.get(one.name, []), self.offers.get(one.name)
         if one.is_secret:  # never written into a page
             return Control(one, Entry(), errors)
-        if self.posted is not None and VIEW not in self.posted:
-            return control_of(one, entry_of_post(one, self.posted), errors)
-        before = self.values if self.posted is not None else self.earlier.params if self.earlier else {}
-        value = before.get(one.name, one.default)
-        control = control_of(one, entry_of_value(one, value, self.zone), errors)
+        by = self.shape.by_name[self.shape.options[one.name].on].key if offer and self._is_decided(one) else ""
+        if self.posted is not None and not self._came_as_json:
+            return control_with_parts(one, entry_of_post(one, self.posted), errors, offer=offer, offered_by=by)
+        value = self._beginning(one)
+        entry = entry_of_value(one, value, self.zone)
+        control = control_with_parts(one, entry, errors, offer=offer, offered_by=by)
         control.show_instants(value)
         return control
+
+    @property
+    def _came_as_json(self) -> bool:
+        return VIEW in (self.posted or {})
+
+    def _is_decided(self, one: Field) -> bool:
+        """Whether its options depend on a field that is shown."""
+        on = self.shape.options[one.name].on
+        return any(other.name == on for other in self.shape.shown)
+
+    def _beginning(self, one: Field) -> Any:
+        before = self.values if self._came_as_json else self.start.values if self.start else {}
+        return before.get(one.name, one.default)
+
+    def _not_offered(self, one: Field) -> str:
+        """That the value which a field begins with is not among its options."""
+        offer, value = self.offers.get(one.name), self._beginning(one)
+        if offer is None or value is None or not offer.choices or not (self.start and one.name in self.start.values):
+            return ""
+        tokens = {choice.token for choice in offer.choices}
+        strange = [item for item in (value if isinstance(value, list) else [value]) if json.dumps(item) not in tokens]
+        if not strange:
+            return ""
+        return _("“%(value)s” is not among the options of “%(title)s” now.") % {
+            "value": str(strange[0])[:60],
+            "title": one.title,
+        }
+
+    def _deciding_values(self) -> dict[str, Any]:
+        """The values that options depend on, as they stand in the form; what cannot be read is none."""
+        names = {options.on for options in self.shape.options.values()}
+        values: dict[str, Any] = {}
+        for one in self.shape.shown:
+            if one.name not in names:
+                continue
+            if self.posted is None or self._came_as_json:
+                values[one.name] = self._beginning(one)
+                continue
+            try:
+                values[one.name] = value_of_entry(one, entry_of_post(one, self.posted))
+            except Unreadable:
+                values[one.name] = None
+        return values
 
     def _read(self, posted: Posted) -> None:
         self.note = posted.get(NOTE, [""])[-1].replace("\r\n", "\n").strip()
         self.key = posted.get(KEY, [""])[-1]
-        if posted.get(DIGEST, [""])[-1] != self.reading.digest:
+        if posted.get(DIGEST, [""])[-1] != self.digest:
             self.problems.append(
                 _("The params of this Dag have changed since you opened the form. Look through it again, then launch.")
+                if self.shape.definition is None
+                else _("This form or its Dag has changed since you opened it. Look through it again, then launch.")
             )
         if VIEW in posted:
             self._read_json(posted)
         else:
-            self._read_fields(posted, self.fields)
-            readable = [one for one in self.fields if one.name in self.values]
-            if AS_JSON in posted:  # what nothing was entered for is asked for when it is launched
-                blank = {one.name for one in self.fields if entry_of_post(one, posted).is_blank}
-                self.errors = {name: said for name, said in self.errors.items() if name not in blank}
-                self.as_json = not self.errors
-            self.errors |= conf_errors(readable, self.values)
-            self.json_text = json_text(self.values, self.fields)
+            self._read_entries(posted)
+        self.wrong = set(self.errors)
+        self.values |= self.shape.fixed  # whatever was posted
+
+    def _read_entries(self, posted: Posted) -> None:
+        self._read_fields(posted, self.fields)
+        readable = [one for one in self.fields if one.name in self.values]
+        if AS_JSON in posted:  # what nothing was entered for is asked for when it is launched
+            blank = {one.name for one in self.fields if entry_of_post(one, posted).is_blank}
+            self.errors = {name: said for name, said in self.errors.items() if name not in blank}
+            self.as_json = not self.errors
+        self.errors |= conf_errors(readable, self.values)
+        self.json_text = json_text(self.values, self.fields)
 
     def _read_fields(self, posted: Posted, fields: Sequence[Field]) -> None:
         for one in fields:
@@ -298,7 +310,7 @@ class LaunchForm:
         """The text holds everything but the secrets."""
         self.as_json = True
         self.json_text = posted.get(JSON_TEXT, [""])[-1].replace("\r\n", "\n")
-        secret = [one for one in self.fields if one.is_secret]
+        secret = [one for one in self.shape.shown if one.is_secret]
         self._read_fields(posted, secret)
         try:
             given = values_of_json(self.json_text)
@@ -308,9 +320,9 @@ class LaunchForm:
         for one in secret:
             if one.name in given:
                 self.errors[one.name] = [_("A secret has a field of its own. Type it there, not into the text.")]
-                self.json_text = json_text(given, self.fields)
+                self.json_text = json_text(given, secret)
         self.values = given | self.values
-        self.errors = self.reading.errors(self.values) | self.errors
+        self.errors = self.reading.errors(self.shape.sent(self.values)) | self.errors
         if AS_FIELDS in posted:
             self.errors = {name: said for name, said in self.errors.items() if name in self.values}
             odd = not_for_fields(self.values, self.fields, self.zone)

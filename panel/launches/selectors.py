@@ -11,6 +11,7 @@ from django.contrib.auth.models import User
 from django.db.models import Exists, F, OuterRef, Q, QuerySet, Subquery
 
 from panel.domain.states import FINISHED_RUN
+from panel.launches.form_rights import through_usable_forms
 from panel.launches.models import DagForm, Launch
 from panel.launches.states import RUN_STATES, UNFINISHED_RUN, State
 from panel.mirror.models import Dag, DagRun
@@ -49,9 +50,10 @@ def launch_of_key(user: User, idempotency_key: str) -> Launch | None:
 
 
 def launches_to_approve(user: User) -> QuerySet[Launch]:
-    """What waits for the yes of somebody else than the one who asked, the one that expires first on top."""
+    """What waits for the yes of somebody else than the one who asked, and who may use its form; the one that expires
+    first on top."""
     waiting = Launch.objects.filter(state=State.AWAITING_APPROVAL, user__isnull=False).exclude(user=user)
-    return waiting.order_by("expires_at")
+    return through_usable_forms(user, waiting).order_by("expires_at")
 
 
 def last_launch(server: Server, dag_id: str, *, before: datetime | None = None) -> Launch | None:

@@ -40,6 +40,20 @@ class LaunchRequestSerializer(StrictSerializer):
         max_length=1_000,
         help_text="The word that confirms a protected launch which nobody has to approve.",
     )
+    form = serializers.CharField(
+        required=False,
+        default="",
+        allow_blank=True,
+        max_length=50,
+        help_text="The launch form it comes through, by its short name. What that fixes and hides holds.",
+    )
+    preset = serializers.IntegerField(
+        required=False,
+        default=None,
+        allow_null=True,
+        min_value=1,
+        help_text="The id of a preset of this form: its values hold where params gives no other.",
+    )
 
 
 class ApprovalSerializer(StrictSerializer):
@@ -62,6 +76,7 @@ class LaunchSerializer(serializers.ModelSerializer[Launch]):
     state = serializers.ChoiceField(choices=State.choices)
     params = serializers.SerializerMethodField()
     requested_by = serializers.CharField(source="username")
+    form = serializers.CharField(source="form_slug", help_text="The launch form it came through, or empty.")
     decided_by = serializers.CharField(source="decided_by_name")
     url = serializers.SerializerMethodField()
     airflow_url = serializers.CharField()
@@ -78,6 +93,7 @@ class LaunchSerializer(serializers.ModelSerializer[Launch]):
             "params",
             "note",
             "requested_by",
+            "form",
             "protected",
             "expires_at",
             "decided_by",
@@ -146,7 +162,7 @@ class FieldSerializer(serializers.Serializer[Field]):
 
 class FormSerializer(serializers.Serializer[Any]):
     """A Dag's launch form. ``obstacle`` says why it cannot be launched now, ``frozen`` until when nothing may start,
-    ``warnings`` what to know before."""
+    ``warnings`` what to know before. With ``form`` the fields are those that this launch form shows."""
 
     server = serializers.CharField()
     dag_id = serializers.CharField()
@@ -158,6 +174,11 @@ class FormSerializer(serializers.Serializer[Any]):
     warnings = serializers.ListField(child=serializers.CharField())
     frozen = serializers.CharField()
     read_at = serializers.DateTimeField()
+    form = serializers.CharField(help_text="The short name of the launch form; empty for the bare one.")
+    text = serializers.CharField(help_text="What the form's admin wrote for people.")
+    button = serializers.CharField()
+    fixed = serializers.DictField(help_text="Values that the launch form always gives, by param.")
+    only_forms = serializers.BooleanField(help_text="Only admins use the bare form of this Dag.")
 
     def get_fields(self) -> SerializerFields:
         return {**super().get_fields(), "fields": FieldSerializer(many=True)}

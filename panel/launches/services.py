@@ -23,9 +23,12 @@ from panel.launches.audit import record
 from panel.launches.board import Board
 from panel.launches.conf import digest, secret_names, unsendable_params
 from panel.launches.dag_forms import FormReading, read_form
+from panel.launches.dependent_options import option_errors
+from panel.launches.form_rights import form_to_use
 from panel.launches.guard_rails import Protection, check_bounds, check_freeze, protection_of
-from panel.launches.models import Launch
+from panel.launches.models import FormDefinition, Launch
 from panel.launches.selectors import dag_is_known, launch_of_key
+from panel.launches.shaped_fields import shaped
 from panel.launches.states import State
 from panel.launches.validation import unsendable
 from panel.launches.watching import asked_again
@@ -57,27 +60,33 @@ def request_launch(
     idempotency_key: str = "",
     confirm: str | None = None,
     reading: FormReading | None = None,
+    form: str = "",
 ) -> Requested:
     """Store a launch that the worker will submit, at once or when somebody else has approved it.
 
     The same key from the same user with the same body gives the same launch. ``reading`` spares a caller who has just
     read the Dag's form a second read. ``confirm`` is what was typed to confirm a protected launch; a program (``None``)
-    need not where a person approves it.
+    need not where a person approves it. ``form`` is the short name of the launch form it comes through: what that fixes
+    and hides holds, whatever was given.
 
-    Raises Unprocessable (``fields`` by param; ``confirm``), Conflicting (the key with another body; a Dag that cannot
-    run; a freeze; too many active runs), TooMany, and the AirflowError when the Dag is unknown and Airflow cannot be
-    asked.
+    Raises Unprocessable (``fields`` by param; ``confirm``; ``form``), Conflicting (the key with another body; a Dag
+    that cannot run; a form that does not fit it; a freeze; too many active runs), TooMany, and the AirflowError when
+    the Dag is unknown and Airflow cannot be asked.
     """
     authorize(user, Action.LAUNCH)
     _check_request(params, note, idempotency_key)
-    body_hash = digest(server.slug, dag_id, dict(params), note)
+    body_hash = digest(server.slug, dag_id, dict(params), note, *([form] if form else []))
     if earlier := launch_of_key(user, idempotency_key):
         return _same(earlier, body_hash)
-    reading = _checked_form(server, dag_id, params, reading)
+    definition = form_to_use(user, server, dag_id, form)
+    reading = _launchable(server, dag_id, reading)
+    params = _checked_params(definition, reading, params)
     check_freeze(server, dag_id)
     launch = _new(user, server, dag_id, checked=reading is not None and reading.trouble is None)
     launch.params_json, launch.note = json.dumps(dict(params)), note
     launch.idempotency_key, launch.body_hash = idempotency_key or None, body_hash
+    if definition is not None:
+        launch.form_slug, launch.form_version = definition.slug, definition.version
     # Which are secret is not known without the form: none is shown until it was read (submission).
     launch.secret_params = secret_names(reading.fields) if reading else list(params)
     protection = protection_of(server, dag_id, reading.fields if reading else None, params)
@@ -145,10 +154,8 @@ def _check_request(params: Mapping[str, Any], note: str, idempotency_key: str) -
         raise Unprocessable(_("Some values cannot be sent. Nothing was started."), fields)
 
 
-def _checked_form(
-    server: Server, dag_id: str, params: Mapping[str, Any], reading: FormReading | None
-) -> FormReading | None:
-    """The form that the params fit; ``None`` when Airflow is away and the Dag's params were never read."""
+def _launchable(server: Server, dag_id: str, reading: FormReading | None) -> FormReading | None:
+    """The form as it is; ``None`` when Airflow is away and the Dag's params were never read."""
     try:
         reading = reading or read_form(server=server, dag_id=dag_id)
     except Unreachable:
@@ -157,9 +164,31 @@ def _checked_form(
         return None
     if reading.obstacle:
         raise Conflicting(reading.obstacle, code="dag_not_launchable")
-    if errors := reading.errors(params):
-        raise Unprocessable(_("Some values do not fit what the Dag asks for. Nothing was started."), errors)
     return reading
+
+
+def _checked_params(
+    definition: FormDefinition | None, reading: FormReading | None, params: Mapping[str, Any]
+) -> Mapping[str, Any]:
+    """What is sent: the params with what the launch form adds, all of which fit the Dag."""
+    if reading is None:
+        if definition is not None:
+            raise Conflicting(
+                _("Airflow cannot be asked now whether this launch form still fits its Dag. Try again later."),
+                code="dag_not_readable",
+            )
+        return params
+    shape = shaped(reading.fields, definition)
+    if shape.obstacles:
+        said = _("This launch form does not fit its Dag any more. Ask an administrator to mend it.")
+        raise Conflicting(" ".join([said, *shape.obstacles]), code="form_outdated")
+    errors = shape.mistakes(params)
+    sent = shape.sent(params)
+    for name, messages in {**reading.errors(sent), **option_errors(shape, sent)}.items():
+        errors.setdefault(name, messages)
+    if errors:
+        raise Unprocessable(_("Some values do not fit what the Dag asks for. Nothing was started."), errors)
+    return sent
 
 
 def _protect(launch: Launch, protection: Protection, reading: FormReading | None, confirm: str | None) -> None:

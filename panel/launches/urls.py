@@ -1,10 +1,37 @@
 from django.urls import path
 
-from panel.launches import views, views_approvals, views_guard_rails
+from panel.launches import (
+    views,
+    views_approvals,
+    views_dag_forms,
+    views_guard_rails,
+    views_launch_form,
+    views_presets,
+)
 
 app_name = "launches"
 urlpatterns = [
-    path("servers/<slug:slug>/dags/<str:dag_id>/launch/", views.launch_form, name="launch_form"),
+    path("servers/<slug:slug>/dags/<str:dag_id>/launch/", views_launch_form.launch_form, name="launch_form"),
+    path(
+        "servers/<slug:slug>/dags/<str:dag_id>/launch/options/", views_launch_form.launch_options, name="launch_options"
+    ),
+    path("launch-forms/", views_dag_forms.form_list, name="form_list"),
+    path("servers/<slug:slug>/dags/<str:dag_id>/launch-forms/", views_dag_forms.dag_forms, name="dag_forms"),
+    path("servers/<slug:slug>/dags/<str:dag_id>/launch-forms/add/", views_dag_forms.form_add, name="form_add"),
+    path("servers/<slug:slug>/dags/<str:dag_id>/launch-forms/only/", views_dag_forms.forms_only, name="forms_only"),
+    path(
+        "servers/<slug:slug>/dags/<str:dag_id>/launch-forms/<slug:form_slug>/",
+        views_dag_forms.form_edit,
+        name="form_edit",
+    ),
+    path(
+        "servers/<slug:slug>/dags/<str:dag_id>/launch-forms/<slug:form_slug>/delete/",
+        views_dag_forms.form_delete,
+        name="form_delete",
+    ),
+    path("presets/<int:preset_id>/", views_presets.preset_detail, name="preset_detail"),
+    path("presets/<int:preset_id>/rename/", views_presets.preset_rename, name="preset_rename"),
+    path("presets/<int:preset_id>/delete/", views_presets.preset_delete, name="preset_delete"),
     path("launches/", views.launch_list, name="launch_list"),
     path("launches/<uuid:launch_id>/", views.launch_detail, name="launch_detail"),
     path("launches/<uuid:launch_id>/cancel/", views.launch_cancel, name="launch_cancel"),

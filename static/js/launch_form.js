@@ -56,6 +56,42 @@
     }
   });
 
+  // The button says what it will do with the values that stand in the form.
+  const shownOf = (control) => {
+    if (control.type === "checkbox") return String(control.checked);
+    if (control.tagName !== "SELECT") return control.value.trim();
+    try {
+      const value = JSON.parse(control.value);
+      return typeof value === "string" ? value : control.value;
+    } catch {
+      return control.value;
+    }
+  };
+  const keepUpTheButton = () => {
+    for (const word of document.querySelectorAll("[data-shows]")) {
+      const control = document.getElementById(word.dataset.shows);
+      if (!control || !("value" in control)) continue;
+      const shown = shownOf(control);
+      word.textContent = shown.length > 40 ? `${shown.slice(0, 40)}…` : shown || "…";
+    }
+  };
+  document.addEventListener("input", keepUpTheButton);
+  document.addEventListener("htmx:afterSettle", keepUpTheButton);
+
+  // With htmx a field follows the one that its options depend on by itself. (Hidden, the button would still be the one
+  // that Enter presses.)
+  const withoutButtons = () => { for (const place of document.querySelectorAll("[data-without-script]")) place.remove(); };
+
+  withoutButtons();
+  document.addEventListener("htmx:afterSettle", withoutButtons);
+  // Where a form is made: the value of a param is asked for only where it is used.
+  const showValueOf = (select) => {
+    const value = select.closest("section").querySelector("[data-way-value]");
+    if (value) value.hidden = !["own", "fixed"].includes(select.value);
+  };
+  document.addEventListener("change", (event) => { if (event.target.matches("[data-way]")) showValueOf(event.target); });
+  for (const select of document.querySelectorAll("[data-way]")) showValueOf(select);
+
   const settle = () => {
     toViewersClock();
     followNone();

@@ -95,3 +95,24 @@ def test_there_is_no_token_for_a_user_who_was_switched_off(viewer) -> None:
     viewer.save()
     with pytest.raises(CommandError):
         call_command("create_api_token", "vera")
+
+
+def test_teams_are_made_kept_and_taken_away(typed) -> None:
+    def save(*more: str) -> set[str]:
+        typed("a long password\n")
+        call_command("create_user", "paul", "--groups", "deployer", "--password-stdin", *more)
+        return groups_of("paul")
+
+    assert save("--teams", "payments, Search and Rescue") == {"deployer", "payments", "Search and Rescue"}
+    assert AuditEvent.objects.get().detail == {"groups": ["deployer"], "teams": ["Search and Rescue", "payments"]}
+    assert save() == {"deployer", "payments", "Search and Rescue"}
+    assert save("--teams", "payments") == {"deployer", "payments"}
+    assert save("--teams", "") == {"deployer"}
+
+
+@pytest.mark.parametrize("team", ["admin", "viewer", "a;b", "-", "x" * 51])
+def test_a_team_is_no_group_that_allows_something(typed, team) -> None:
+    typed("a long password\n")
+    with pytest.raises(CommandError, match="No names for a team"):
+        call_command("create_user", "paul", "--groups", "viewer", "--teams", team, "--password-stdin")
+    assert not User.objects.exists()

@@ -31,6 +31,9 @@ PAGES = {
     "retry over several runs": f"{DAG}retry/?hours=720",
     "retry jobs": "/retry-jobs/",
     "launches": "/launches/",
+    "launch forms": "/launch-forms/",
+    "launch forms of a Dag": f"{DAG}launch-forms/",
+    "a new launch form": f"{DAG}launch-forms/add/",
     "audit": "/audit/",
     "not found": "/no/such/page/",
 }

@@ -56,6 +56,7 @@ def test_production_names_the_setting_that_is_missing(missing) -> None:
     [
         ("RETRY_MOST_INDICES", "deployer:5", "“deployer” is no group that may retry"),
         ("RETRY_MOST_INDICES", "operator:many", "RETRY_MOST_INDICES must look like operator:20000,admin:100000"),
+        ("LAUNCH_OPTION_HOSTS", "https://a.test/x", "LAUNCH_OPTION_HOSTS: “https://a.test/x” is not of the form"),
         ("SECRET_KEY", "short", "SECRET_KEY must be at least 50 random characters"),
         ("SECRET_KEY", "a" * 60, "SECRET_KEY must be at least 50 random characters"),
         ("MAPBOARD_ENCRYPTION_KEYS", "nonsense", "MAPBOARD_ENCRYPTION_KEYS: key 1 is not a Fernet key"),

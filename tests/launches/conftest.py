@@ -10,9 +10,12 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from panel.launches.dag_forms import read_form
 from panel.launches.fields import field_of
-from panel.launches.models import Launch
+from panel.launches.launch_forms_changing import FormContent, add_form
+from panel.launches.models import FormDefinition, Launch
 from panel.launches.services import request_launch
+from panel.launches.shapes import shapes_of
 from panel.launches.submission import submit_launch
 from tests.fakes.airflow import Task
 
@@ -117,3 +120,42 @@ def enter(server, fake_airflow, deployer, as_user, submitted):
         return run.conf[name]
 
     return fill_in
+
+
+SHAPES: list[dict[str, Any]] = [
+    {"name": "version", "mode": "shown", "title": "Release", "help": "As in the changelog."},
+    {"name": "env", "mode": "shown", "value": "prod"},
+    {"name": "replicas", "mode": "fixed", "value": 3},
+]
+
+
+@pytest.fixture
+def make_form(server, admin, deploy_dag) -> Callable[..., FormDefinition]:
+    """``make_form(shapes=[…], groups=["deployer"])``: a launch form of the Dag "deploy", made by an admin."""
+    read_form(server=server, dag_id="deploy")
+
+    def make(shapes: list[dict[str, Any]] | None = None, **more: Any) -> FormDefinition:
+        given = {"slug": "deploy-it", "title": "Deploy a release", "button": "Deploy {version} to {env}"} | more
+        content = FormContent(shapes=shapes_of(SHAPES if shapes is None else shapes), **given)
+        return add_form(user=admin, server=server, dag_id="deploy", content=content)
+
+    return make
+
+
+@pytest.fixture
+def form(make_form) -> FormDefinition:
+    """It asks for a version and an env (prod unless chosen), and always takes three replicas."""
+    return make_form()
+
+
+@pytest.fixture
+def change_dag(server, deploy_dag) -> Callable[..., None]:
+    """``change_dag(replicas=None, env={…})``: params of the Dag taken away, changed, added; read again."""
+
+    def change(**params: Any) -> None:
+        deploy_dag.params.update({name: param for name, param in params.items() if param is not None})
+        for name in [name for name, param in params.items() if param is None]:
+            del deploy_dag.params[name]
+        read_form(server=server, dag_id="deploy")
+
+    return change

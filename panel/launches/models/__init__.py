@@ -6,6 +6,17 @@ whole number, and a launch sends what was typed.
 
 from panel.launches.models.dag_forms import DagForm
 from panel.launches.models.guard_rails import FreezeWindow, GuardRails
+from panel.launches.models.launch_forms import FormDefinition, FormsSwitch, KnownOptions
 from panel.launches.models.launches import Launch
+from panel.launches.models.presets import Preset
 
-__all__ = ["DagForm", "FreezeWindow", "GuardRails", "Launch"]
+__all__ = [
+    "DagForm",
+    "FormDefinition",
+    "FormsSwitch",
+    "FreezeWindow",
+    "GuardRails",
+    "KnownOptions",
+    "Launch",
+    "Preset",
+]

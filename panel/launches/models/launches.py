@@ -26,7 +26,8 @@ class Launch(models.Model):
 
     ``protected``: the guard rails of the Dag stood before it. With ``approval_hash`` it needed somebody's yes, which
     holds for exactly the Dag, version and values that the hash is over, and until ``expires_at``; ``decided_by`` said
-    yes or no. ``secret_params`` are names whose values are never shown.
+    yes or no. ``secret_params`` are names whose values are never shown. ``form_slug``: the launch form it came through;
+    ``""`` for the bare one of the Dag.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -52,6 +53,8 @@ class Launch(models.Model):
     decided_at = models.DateTimeField(null=True)
     decision_comment = models.TextField(blank=True)
     secret_params = models.JSONField(default=list)
+    form_slug = models.SlugField(max_length=50, blank=True, db_index=False)
+    form_version = models.PositiveIntegerField(null=True)
 
     idempotency_key = models.CharField(max_length=200, null=True)  # noqa: DJ001 - null: any number without a key
     body_hash = models.CharField(max_length=64)
