@@ -1,15 +1,17 @@
 from django.urls import path
 
-from panel.launches import api, api_guard_rails
+from panel.launches import api, api_guard_rails, api_stops
 
 urlpatterns = [
     path("servers/<slug:slug>/dags/<str:dag_id>/form/", api.LaunchForm.as_view(), name="launch-form"),
     path("servers/<slug:slug>/dags/<str:dag_id>/launches/", api.DagLaunches.as_view(), name="dag-launches"),
     path("launches/", api.LaunchList.as_view(), name="launch-list"),
+    path("launches/export/", api.LaunchExport.as_view(), name="launch-export"),
     path("launches/<uuid:launch_id>/", api.LaunchDetail.as_view(), name="launch-detail"),
     path("launches/<uuid:launch_id>/approve/", api.LaunchApprove.as_view(), name="launch-approve"),
     path("launches/<uuid:launch_id>/reject/", api.LaunchReject.as_view(), name="launch-reject"),
     path("launches/<uuid:launch_id>/cancel/", api.LaunchCancel.as_view(), name="launch-cancel"),
+    path("launches/<uuid:launch_id>/stop/", api_stops.LaunchStopRequest.as_view(), name="launch-stop"),
     path(
         "servers/<slug:slug>/dags/<str:dag_id>/guard-rails/",
         api_guard_rails.DagGuardRails.as_view(),

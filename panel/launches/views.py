@@ -1,4 +1,4 @@
-"""Pages: the launch form of a Dag, the list of launches, one launch with its targets."""
+"""Pages: the launch form of a Dag, one launch with its targets."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import cast
 from urllib.parse import urlencode
 from uuid import UUID
 
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.models import User
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
@@ -21,24 +22,21 @@ from panel.access.authorization import allowed_actions
 from panel.access.decorators import requires
 from panel.airflow import AirflowError, NotFound, TimedOut, Unreachable
 from panel.domain.outcomes import FAILURES
-from panel.keyset import keyset_page
 from panel.launches import selectors
 from panel.launches.approval_page import approval_page
 from panel.launches.board import Board, board_of
 from panel.launches.comparison import compared
 from panel.launches.dag_forms import FormReading, read_form
+from panel.launches.final_check import final_check
 from panel.launches.forms import BACK, LaunchForm
 from panel.launches.found import found_launch, found_server
 from panel.launches.guard_rails import freeze_words, guard_rails_of, protection_of
 from panel.launches.models import Launch
+from panel.launches.rollback import Rollback, rollback_asked_for, rollback_of
 from panel.launches.services import cancel_launch, request_board, request_launch
-from panel.launches.states import State
+from panel.launches.timeline import timeline_of
 from panel.problems import Conflicting, Problem
 from panel.servers.models import Server
-from panel.servers.selectors import servers
-
-PAGE_SIZE = 50
-MOST_TO_APPROVE = 20
 
 
 @requires(Action.LAUNCH)
@@ -53,8 +51,9 @@ def launch_form(request: HttpRequest, slug: str, dag_id: str) -> HttpResponseBas
         return _form_unavailable(request, server, dag_id, error)
     if request.method == "POST":
         return _submitted(request, server, reading)
-    form = LaunchForm(reading, timezone.get_current_timezone(), earlier=_earlier(request, server, dag_id))
-    return _form_page(request, server, form)
+    earlier = _earlier(request, server, dag_id)
+    form = LaunchForm(reading, timezone.get_current_timezone(), earlier=earlier)
+    return _form_page(request, server, form, rollback=rollback_asked_for(request.GET.get("rollback", ""), earlier))
 
 
 def _submitted(request: HttpRequest, server: Server, reading: FormReading) -> HttpResponseBase:
@@ -86,39 +85,16 @@ def _submitted(request: HttpRequest, server: Server, reading: FormReading) -> Ht
 
 @requires(Action.VIEW)
 @require_GET
-def launch_list(request: HttpRequest) -> HttpResponse:
-    state = request.GET.get("state", "")
-    found = selectors.launches(
-        server=request.GET.get("server", ""),
-        dag_id=request.GET.get("dag_id", "").strip(),
-        states=[state] if state in State.values else [],
-    )
-    user = cast(User, request.user)
-    may_launch = Action.LAUNCH in allowed_actions(user)
-    page = keyset_page(found, ordering="-created_at", cursor=request.GET.get("cursor") or None, page_size=PAGE_SIZE)
-    context = {
-        "page": page,
-        "states": State.choices,
-        "to_approve": list(selectors.launches_to_approve(user)[:MOST_TO_APPROVE]) if may_launch else [],
-        "servers": servers(),
-        "filters": {name: request.GET.get(name, "") for name in ("server", "dag_id", "state")},
-    }
-    template = "launches/launch_list.html"
-    return render(request, f"{template}#launch-table" if _wants_part(request) else template, context)
-
-
-@requires(Action.VIEW)
-@require_GET
 def launch_detail(request: HttpRequest, launch_id: UUID) -> HttpResponse:
     launch = found_launch(launch_id)
     board = board_of(launch)
     request_board(board=board)
     shown = request.GET.get("v")
     if shown is None or not _wants_part(request):
-        return render(request, "launches/launch_detail.html", _board_context(board, cast(User, request.user)))
+        return render(request, "launches/launch_detail.html", _board_context(request, board))
     if shown == board.version:
         return HttpResponse(status=HTTPStatus.NO_CONTENT)
-    context = _board_context(board, cast(User, request.user)) | {"oob": True, "same_tasks": board.has_same_tasks(shown)}
+    context = _board_context(request, board) | {"oob": True, "same_tasks": board.has_same_tasks(shown)}
     return render(request, "launches/launch_detail.html#changes", context)
 
 
@@ -135,7 +111,13 @@ def launch_cancel(request: HttpRequest, launch_id: UUID) -> HttpResponseBase:
     return redirect("launches:launch_detail", launch_id=launch.pk)
 
 
-def _form_page(request: HttpRequest, server: Server, form: LaunchForm, status: int = HTTPStatus.OK) -> HttpResponse:
+def _form_page(
+    request: HttpRequest,
+    server: Server,
+    form: LaunchForm,
+    status: int = HTTPStatus.OK,
+    rollback: Rollback | None = None,
+) -> HttpResponse:
     template = "launches/launch_form.html"
     if request.method == "POST" and _wants_part(request):
         template += "#launch-form"
@@ -147,6 +129,7 @@ def _form_page(request: HttpRequest, server: Server, form: LaunchForm, status: i
         "form": form,
         "freeze": freeze_words(server, dag.dag_id),
         "rails": guard_rails_of(server, dag.dag_id),
+        "rollback": rollback,
     }
     return render(request, template, context, status=status)
 
@@ -174,9 +157,10 @@ def _form_unavailable(request: HttpRequest, server: Server, dag_id: str, error: 
     return render(request, "launches/form_unavailable.html", context, status=status)
 
 
-def _board_context(board: Board, user: User) -> dict[str, object]:
-    launch = board.launch
+def _board_context(request: HttpRequest, board: Board) -> dict[str, object]:
+    launch, user = board.launch, cast(User, request.user)
     approval = approval_page(launch, user)
+    page = reverse("launches:launch_detail", args=[launch.pk])
     again = reverse("launches:launch_form", kwargs={"slug": launch.server_slug, "dag_id": launch.dag_id})
     return {
         "board": board,
@@ -184,7 +168,12 @@ def _board_context(board: Board, user: User) -> dict[str, object]:
         "server": launch.server,
         "failures": FAILURES,
         "approval": approval,
+        "stop": launch.last_stop,
+        "timeline": timeline_of(board),
+        "final": final_check(board),
+        "rollback": rollback_of(launch) if Action.LAUNCH in allowed_actions(user) else None,
         "offers_decision": approval is not None and approval.waits and not approval.why_not,
+        "share_url": f"{settings.MAPBOARD_URL}{page}" if settings.MAPBOARD_URL else request.build_absolute_uri(page),
         "again_url": f"{again}?{urlencode({'from': launch.pk})}" if launch.server else "",
     }
 

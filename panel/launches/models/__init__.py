@@ -7,5 +7,7 @@ whole number, and a launch sends what was typed.
 from panel.launches.models.dag_forms import DagForm
 from panel.launches.models.guard_rails import FreezeWindow, GuardRails
 from panel.launches.models.launches import Launch
+from panel.launches.models.mails import LaunchMail
+from panel.launches.models.stops import LaunchStop
 
-__all__ = ["DagForm", "FreezeWindow", "GuardRails", "Launch"]
+__all__ = ["DagForm", "FreezeWindow", "GuardRails", "Launch", "LaunchMail", "LaunchStop"]
