@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from panel.domain import states
 from panel.launches.conf import digest
-from panel.launches.dag_forms import known_fields
+from panel.launches.dag_forms import known_fields, known_limit
 from panel.launches.fields import Field
 from panel.launches.models import Launch
 from panel.launches.rollback import effective, place_name
@@ -42,10 +42,11 @@ class ExpectedTask:
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """``run`` is the one that it is taken from."""
+    """``run`` is the one that it is taken from; ``limit`` how many tasks of a run are at work at once, where known."""
 
     run: DagRun
     tasks: list[ExpectedTask]
+    limit: int | None = None
 
 
 def expected_targets(launch: Launch, dag: Dag | None) -> Expected | None:
@@ -60,7 +61,7 @@ def expected_targets(launch: Launch, dag: Dag | None) -> Expected | None:
         if elsewhere or not any(task.total for task in run.mapped_tasks.all()):
             continue
         tasks = [found for task in run.mapped_tasks.all() if (found := _expected(task, dag, asked, given, fields))]
-        return Expected(run, tasks) if tasks else None
+        return Expected(run, tasks, known_limit(launch.server, launch.dag_id)) if tasks else None
     return None
 
 

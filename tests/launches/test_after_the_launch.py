@@ -11,7 +11,7 @@ from django.utils import timezone
 from panel.launches.approvals import reject_launch
 from panel.launches.board import board_of
 from panel.launches.final_check import final_check
-from panel.launches.models import Launch
+from panel.launches.models import DagForm, Launch
 from panel.launches.services import cancel_launch
 from panel.launches.stop_sending import stop_run
 from panel.launches.stopping import request_stop
@@ -141,7 +141,7 @@ def test_what_is_over_expects_nothing(done, launched, deployer):
     assert expected(launch) is None
 
 
-def test_the_pool_and_how_many_ran_at_once_are_said(done, launched, viewer, as_user, fake_airflow):
+def test_the_limits_that_are_known_are_said(done, launched, viewer, as_user, fake_airflow):
     before = done()
     moments = [(0, 10), (5, 20), (10, 12)]
     task = MappedTask.objects.get(run__run_id=before.dag_run_id)
@@ -155,6 +155,9 @@ def test_the_pool_and_how_many_ran_at_once_are_said(done, launched, viewer, as_u
     page = text_of(as_user(viewer).get(f"/launches/{launched().pk}/"))
     assert "In the run before at most 2 ran at once." in page
     assert "They take slots of the pool deploys." in page
+    assert "The Dag lets at most 16 tasks of a run be at work at once." in page
+    DagForm.objects.update(max_active_tasks=None)  # as read before Mapboard kept it
+    assert "The Dag lets at most" not in text_of(as_user(viewer).get(f"/launches/{Launch.objects.first().pk}/"))
 
 
 # ── What happened ────────────────────────────────────────────────────────────────────────────────────────────────
