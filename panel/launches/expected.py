@@ -5,7 +5,7 @@ Nothing is made up: without a run to the same place whose indices all have label
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
@@ -13,7 +13,6 @@ from typing import Any, Final
 from panel.domain import states
 from panel.launches.conf import digest
 from panel.launches.dag_forms import known_fields, known_limit
-from panel.launches.fields import Field
 from panel.launches.models import Launch
 from panel.launches.rollback import effective, place_name
 from panel.mirror import selectors as mirror
@@ -54,18 +53,19 @@ def expected_targets(launch: Launch, dag: Dag | None) -> Expected | None:
     if dag is None or launch.server is None:
         return None
     fields = known_fields(launch.server, launch.dag_id)
+    hidden = {*launch.secret_params, *(field.name for field in fields if field.is_secret)}
     name, asked = place_name(fields, launch), effective(fields, launch.params)
     for run in mirror.runs_of(dag).exclude(run_id=launch.dag_run_id)[:RUNS_LOOKED_AT]:
         given = effective(fields, run.conf)
         elsewhere = name and digest(given.get(name)) != digest(asked.get(name))
         if elsewhere or not any(task.total for task in run.mapped_tasks.all()):
             continue
-        tasks = [found for task in run.mapped_tasks.all() if (found := _expected(task, dag, asked, given, fields))]
+        tasks = [found for task in run.mapped_tasks.all() if (found := _expected(task, dag, asked, given, hidden))]
         return Expected(run, tasks, known_limit(launch.server, launch.dag_id)) if tasks else None
     return None
 
 
-def listing_param(values: Mapping[str, Any], labels: Sequence[str], hidden: Sequence[str] = ()) -> str:
+def listing_param(values: Mapping[str, Any], labels: Sequence[str], hidden: Collection[str] = ()) -> str:
     """The param that lists these targets: a list in which all of them stand. ``""`` where there is none."""
     for name, value in values.items():
         if labels and name not in hidden and set(labels) <= set(_texts(value)):
@@ -74,7 +74,7 @@ def listing_param(values: Mapping[str, Any], labels: Sequence[str], hidden: Sequ
 
 
 def _expected(
-    task: MappedTask, dag: Dag, asked: Mapping[str, Any], given: Mapping[str, Any], fields: Sequence[Field]
+    task: MappedTask, dag: Dag, asked: Mapping[str, Any], given: Mapping[str, Any], hidden: Collection[str]
 ) -> ExpectedTask | None:
     if not 0 < task.total <= MOST_TARGETS:
         return None
@@ -82,7 +82,6 @@ def _expected(
     labels = [row.label for row in rows]
     if len(set(labels)) < len(labels) or any(row.label in ("", str(row.map_index)) for row in rows):
         return None
-    hidden = [field.name for field in fields if field.is_secret]
     param = listing_param(given, labels, hidden) or _naming_param(asked, labels, hidden)
     wanted = _texts(asked.get(param)) if param else labels
     pools = {known["task_id"]: known.get("pool") or "" for known in dag.tasks}
@@ -96,7 +95,7 @@ def _expected(
     )
 
 
-def _naming_param(asked: Mapping[str, Any], labels: Sequence[str], hidden: Sequence[str]) -> str:
+def _naming_param(asked: Mapping[str, Any], labels: Sequence[str], hidden: Collection[str]) -> str:
     """A param that now names some of the labels and nothing else."""
     for name, value in asked.items():
         texts = set(_texts(value))

@@ -99,6 +99,13 @@ def test_a_list_that_names_no_targets_chooses_none(deploy_dag, done, launched):
     assert expected(launched(checks=["load"])) == [REGIONS]
 
 
+def test_a_param_that_is_or_may_be_secret_is_not_told_as_the_list_of_targets(regions, done, launched, viewer, as_user):
+    done()
+    launch = launched(regions=["ap-1", "hidden-place"])
+    Launch.objects.filter(pk=launch.pk).update(secret_params=["regions"])
+    assert "hidden-place" not in as_user(viewer).get(f"/launches/{launch.pk}/").content.decode()
+
+
 def test_a_run_to_another_place_says_nothing_about_this_one(done, launched):
     done(env="staging", labels=["lab"])
     assert expected(launched(env="prod")) is None
