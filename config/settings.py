@@ -143,6 +143,7 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "panel.access.context_processors.may",
+                "panel.launches.context_processors.waiting",
             ],
         },
     }
@@ -287,6 +288,8 @@ SPECTACULAR_SETTINGS = {
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "ENUM_NAME_OVERRIDES": {
         "OutcomeEnum": [outcome.value for outcome in Outcome],
+        "LaunchStateEnum": "panel.launches.states.State",
+        "LaunchStopStateEnum": "panel.launches.states.StopState",
         "RetryJobStateEnum": "panel.retries.states.JobState",
         "RetryItemStateEnum": "panel.retries.states.ItemState",
     },
@@ -343,6 +346,9 @@ MAIL_ON = bool(EMAIL_HOST) or not IN_PRODUCTION
 RETRY_REPORT_MAIL: str = env.str("RETRY_REPORT_MAIL", "ticked")
 if RETRY_REPORT_MAIL not in {"ticked", "always", "never"}:
     raise ImproperlyConfigured("RETRY_REPORT_MAIL must be ticked, always or never.")
+LAUNCH_APPROVER_MAILS: int = env.int("LAUNCH_APPROVER_MAILS", 20)
+if not 0 <= LAUNCH_APPROVER_MAILS <= 500:
+    raise ImproperlyConfigured("LAUNCH_APPROVER_MAILS must lie between 0 (no mails about approvals) and 500.")
 
 LOGGING = {
     "version": 1,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Final, cast
 from uuid import UUID
 
 from django.contrib.auth.models import User
 from django.db.models import QuerySet
+from django.http import StreamingHttpResponse
 from django.utils.translation import gettext as _
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import status
@@ -15,9 +16,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from panel.access.actions import Action
-from panel.launches import selectors
+from panel.launches import exports
 from panel.launches.approvals import approve_launch, reject_launch
 from panel.launches.dag_forms import read_form
+from panel.launches.filters import NAMES, filters_from
 from panel.launches.form_rights import only_forms
 from panel.launches.found import found_launch, found_server, usable_form
 from panel.launches.guard_rails import freeze_words
@@ -26,6 +28,7 @@ from panel.launches.presets import preset_params
 from panel.launches.serializers import (
     ApprovalSerializer,
     FormSerializer,
+    LaunchDetailSerializer,
     LaunchRequestSerializer,
     LaunchSerializer,
     RejectionSerializer,
@@ -106,32 +109,50 @@ class DagLaunches(StrictQuery):
         return Response(answer.data, status=status.HTTP_202_ACCEPTED if waits else status.HTTP_201_CREATED)
 
 
-@extend_schema(
-    parameters=[
-        OpenApiParameter("server", str, description="Slug of a server"),
-        OpenApiParameter("dag_id", str),
-        OpenApiParameter("state", str, many=True, enum=State.values),
-    ]
-)
+FILTERS: Final = [
+    OpenApiParameter("server", str, description="Slug of a server"),
+    OpenApiParameter("dag_id", str),
+    OpenApiParameter("state", str, many=True, enum=State.values),
+    OpenApiParameter("requested_by", str, description="Name of the user"),
+    OpenApiParameter("from", str, description="Asked for on this day (2026-11-22) or at this moment, or later."),
+    OpenApiParameter("to", str, description="Asked for on this day or earlier, or before this moment."),
+    OpenApiParameter("q", str, description="Anywhere in note or values (also as name=value), in any case; no secrets."),
+    OpenApiParameter("protected", bool),
+]
+
+
+@extend_schema(parameters=FILTERS)
 class LaunchList(StrictQuery, ListAPIView[Launch]):
     """Launches, newest first."""
 
     actions = {"GET": Action.VIEW}
     serializer_class = LaunchSerializer
-    filters = frozenset({"server", "dag_id", "state"})
+    filters = frozenset(NAMES)
     orderings = {"created_at": "created_at"}
     default_ordering = "-created_at"
 
     def get_queryset(self) -> QuerySet[Launch]:
-        query = self.request.query_params
-        states = [state for state in query.getlist("state") if state]
-        if unknown := set(states) - set(State.values):
-            known = ", ".join(State.values)
-            raise BadRequest(
-                _("There is no such state: %(names)s.") % {"names": ", ".join(sorted(unknown))[:200]},
-                {"state": [_("One of %(known)s.") % {"known": known}]},
-            )
-        return selectors.launches(server=query.get("server", ""), dag_id=query.get("dag_id", ""), states=states)
+        return filters_from(self.request.query_params).chosen
+
+
+class LaunchExport(StrictQuery):
+    """The filtered history as a stream, newest first: ``format=csv`` (formulas made plain) or ``jsonl``."""
+
+    actions = {"GET": Action.VIEW}
+    filters = frozenset({*NAMES, "format"})
+
+    @extend_schema(
+        parameters=[OpenApiParameter("format", str, enum=sorted(exports.CONTENT_TYPES)), *FILTERS],
+        responses={(200, "text/csv"): str, (200, "application/jsonl"): str},
+    )
+    def get(self, request: Request) -> StreamingHttpResponse:
+        wanted = request.query_params.get("format") or "csv"
+        if wanted not in exports.CONTENT_TYPES:
+            raise BadRequest(_("There is no such format."), {"format": [_("csv or jsonl.")]})
+        lines = exports.lines(filters_from(request.query_params).chosen, wanted)
+        answer = StreamingHttpResponse(lines, content_type=exports.CONTENT_TYPES[wanted])
+        answer["Content-Disposition"] = f'attachment; filename="launches.{wanted}"'
+        return answer
 
 
 class LaunchDetail(StrictQuery):
@@ -139,9 +160,9 @@ class LaunchDetail(StrictQuery):
 
     actions = {"GET": Action.VIEW}
 
-    @extend_schema(responses=LaunchSerializer)
+    @extend_schema(responses=LaunchDetailSerializer)
     def get(self, request: Request, launch_id: UUID) -> Response:
-        return Response(LaunchSerializer(found_launch(launch_id), context={"request": request}).data)
+        return Response(LaunchDetailSerializer(found_launch(launch_id), context={"request": request}).data)
 
 
 class LaunchApprove(StrictQuery):

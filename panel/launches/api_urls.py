@@ -1,6 +1,6 @@
 from django.urls import path
 
-from panel.launches import api, api_forms, api_guard_rails
+from panel.launches import api, api_forms, api_guard_rails, api_stops
 
 urlpatterns = [
     path("servers/<slug:slug>/dags/<str:dag_id>/form/", api.LaunchForm.as_view(), name="launch-form"),
@@ -21,10 +21,12 @@ urlpatterns = [
     path("servers/<slug:slug>/dags/<str:dag_id>/presets/", api_forms.DagPresetList.as_view(), name="preset-list"),
     path("presets/<int:preset_id>/", api_forms.PresetDetail.as_view(), name="preset-detail"),
     path("launches/", api.LaunchList.as_view(), name="launch-list"),
+    path("launches/export/", api.LaunchExport.as_view(), name="launch-export"),
     path("launches/<uuid:launch_id>/", api.LaunchDetail.as_view(), name="launch-detail"),
     path("launches/<uuid:launch_id>/approve/", api.LaunchApprove.as_view(), name="launch-approve"),
     path("launches/<uuid:launch_id>/reject/", api.LaunchReject.as_view(), name="launch-reject"),
     path("launches/<uuid:launch_id>/cancel/", api.LaunchCancel.as_view(), name="launch-cancel"),
+    path("launches/<uuid:launch_id>/stop/", api_stops.LaunchStopRequest.as_view(), name="launch-stop"),
     path(
         "servers/<slug:slug>/dags/<str:dag_id>/guard-rails/",
         api_guard_rails.DagGuardRails.as_view(),

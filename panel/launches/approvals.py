@@ -6,7 +6,7 @@ for, and compared when somebody says yes and once more before anything is sent.
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from django.conf import settings
@@ -23,6 +23,7 @@ from panel.launches.conf import digest
 from panel.launches.dag_forms import FormReading, fetch_form
 from panel.launches.form_rights import changed_form, form_objection
 from panel.launches.guard_rails import check_active, check_freeze, freeze_words, protection_of
+from panel.launches.mail_orders import order_decision_mail
 from panel.launches.models import Launch
 from panel.launches.states import State
 from panel.launches.validation import unsendable
@@ -31,6 +32,7 @@ from panel.servers.models import Server
 from panel.wake import wake
 
 COMMENT_LENGTH: Final = 500
+EXPIRED_A_SWEEP: Final = 100
 
 
 def approval_hash(launch: Launch, reading: FormReading) -> str:
@@ -57,7 +59,7 @@ def approve_launch(*, user: User, launch: Launch, comment: str = "") -> Launch:
     _check_decision(user, launch)
     if launch.server is None:
         raise Conflicting(_("This Airflow server was removed from Mapboard. Nothing can be started."))
-    if not _may_launch(launch.user):
+    if not may_launch(launch.user):
         raise Conflicting(_("%(name)s may no longer launch. Reject this launch.") % {"name": launch.username})
     if said := form_objection(launch, launch.server, launch.user) or changed_form(launch, launch.server):
         raise Conflicting(said, code="changed_since")
@@ -91,15 +93,23 @@ def reject_launch(*, user: User, launch: Launch, comment: str) -> Launch:
 
 
 def expire_launches() -> int:
-    """End what nobody approved in time; how many."""
+    """End what nobody approved in time, and tell those who asked; how many."""
     now = timezone.now()
     over = Launch.objects.filter(state=State.AWAITING_APPROVAL, expires_at__lte=now)
-    return over.update(
-        state=State.EXPIRED,
-        message=_("Nobody approved it in time. Nothing was started."),
-        finished_at=now,
-        version=F("version") + 1,
-    )
+    return sum(_expire(launch, now) for launch in over.select_related("user").order_by("expires_at")[:EXPIRED_A_SWEEP])
+
+
+def _expire(launch: Launch, now: datetime) -> bool:
+    with transaction.atomic():
+        expired = Launch.objects.filter(pk=launch.pk, state=State.AWAITING_APPROVAL, expires_at__lte=now).update(
+            state=State.EXPIRED,
+            message=_("Nobody approved it in time. Nothing was started."),
+            finished_at=now,
+            version=F("version") + 1,
+        )
+        if expired:
+            order_decision_mail(launch)
+    return bool(expired)
 
 
 def objection(launch: Launch, server: Server) -> str:
@@ -107,7 +117,7 @@ def objection(launch: Launch, server: Server) -> str:
 
     Asked before the first thing is sent: rights, freezes and guard rails may have changed since it was asked for.
     """
-    if not _may_launch(launch.user):
+    if not may_launch(launch.user):
         return _("%(name)s may no longer launch.") % {"name": launch.username}
     if said := freeze_words(server, launch.dag_id):
         return said
@@ -125,7 +135,7 @@ def objection(launch: Launch, server: Server) -> str:
 
 
 def _objection_to_approval(launch: Launch, server: Server) -> str:
-    if launch.decided_by is None or not _may_launch(launch.decided_by):
+    if launch.decided_by is None or not may_launch(launch.decided_by):
         return _("%(name)s, who approved it, may no longer do so.") % {"name": launch.decided_by_name or _("Nobody")}
     if launch.decided_by_id == launch.user_id:
         return _("A launch is approved by somebody else than the one who asked for it.")
@@ -149,7 +159,8 @@ def _changed(launch: Launch, reading: FormReading) -> str:
     return _("The Dag or the values are not those that approval was asked for. Launch it again.")
 
 
-def _may_launch(user: Any) -> bool:
+def may_launch(user: Any) -> bool:
+    """Whether this person (``None``: removed) may launch by now."""
     return user is not None and Action.LAUNCH in allowed_actions(user)
 
 
@@ -178,6 +189,7 @@ def _decide(user: User, launch: Launch, action: str, comment: str, **changes: An
         )
         if decided:
             record(user, action, launch, comment=comment)
+            order_decision_mail(launch)
             if changes["state"] == State.SUBMITTING:
                 wake("launches.submit", str(launch.pk))
     launch.refresh_from_db()

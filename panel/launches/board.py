@@ -11,6 +11,8 @@ from django.utils.functional import cached_property
 
 from panel.domain.outcomes import FAILURES, Outcome
 from panel.domain.selection import Selection
+from panel.domain.states import FINISHED
+from panel.launches.expected import Expected, ExpectedTask, expected_targets
 from panel.launches.models import Launch
 from panel.launches.states import LIVE
 from panel.mirror import selectors as mirror
@@ -44,6 +46,11 @@ class TaskBoard:
         return query_of(Selection(outcomes=FAILURES))
 
     @property
+    def waits_to_expand(self) -> bool:
+        """Airflow has not made its targets yet, and may still do so."""
+        return not self.mapped_task.total and self.mapped_task.unexpanded_state not in FINISHED
+
+    @property
     def is_shortened(self) -> bool:
         return self.mapped_task.total > MOST_ROWS
 
@@ -75,6 +82,16 @@ class Board:
     def has_no_targets(self) -> bool:
         """The Dag is known to have no mapped tasks."""
         return self.dag is not None and self.dag.structure_synced_at is not None and not self.dag.mapped_task_ids
+
+    @cached_property
+    def expected(self) -> Expected | None:
+        """The targets to expect while Airflow has not made them; reads instances, so only what is shown asks for it."""
+        waits = not self.tasks or any(task.waits_to_expand for task in self.tasks)
+        return expected_targets(self.launch, self.dag) if self.launch.state in LIVE and waits else None
+
+    @property
+    def expected_by_task(self) -> dict[str, ExpectedTask]:
+        return {task.task_id: task for task in self.expected.tasks} if self.expected else {}
 
     @cached_property
     def task_set(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -17,6 +17,9 @@ from panel.launches.models import DagForm, GuardRails
 from panel.mirror.services import note_secret_params
 from panel.servers.client import open_client
 from panel.servers.models import Server
+
+LARGEST_LIMIT: Final = 2**31 - 1
+"""The largest number its column takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +108,11 @@ def known_fields(server: Server, dag_id: str) -> list[Field]:
     return fields_of(known.params) if known else []
 
 
+def known_limit(server: Server, dag_id: str) -> int | None:
+    """How many tasks of one run are at work at once at most, as last read; ``None`` while it is not known."""
+    return DagForm.objects.filter(server=server, dag_id=dag_id).values_list("max_active_tasks", flat=True).first()
+
+
 def fetch_form(*, server: Server, dag_id: str) -> FormReading:
     """The form as Airflow has it now. Raises AirflowError; NotFound for a Dag that Airflow does not know."""
     try:
@@ -129,6 +137,7 @@ def _keep(server: Server, dag_id: str, details: DagDetails) -> DagForm:
             "description": _storable(details.description),
             "params_json": json.dumps(params),
             "version": _version_of(details),
+            "max_active_tasks": _limit(details),
             "is_paused": details.is_paused,
             "is_stale": details.is_stale,
             "has_import_errors": details.has_import_errors,
@@ -137,6 +146,12 @@ def _keep(server: Server, dag_id: str, details: DagDetails) -> DagForm:
     )
     note_secret_params(server=server, dag_id=dag_id, names=secret_names(fields_of(params)))
     return form
+
+
+def _limit(details: DagDetails) -> int | None:
+    """Of one run: so Airflow 3.3.2 counts (scheduler_job_runner, and its own words on the setting)."""
+    found = details.max_active_tasks
+    return found if found is not None and 0 < found <= LARGEST_LIMIT else None
 
 
 def _version_of(details: DagDetails) -> str:

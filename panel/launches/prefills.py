@@ -41,13 +41,17 @@ MOST_SAID: Final = 30
 
 @dataclass
 class Prefill:
-    """``values`` by param; ``said`` are sentences about what was not taken over or does not fit."""
+    """``values`` by param, of ``launch`` and ``preset`` where these were named.
+
+    ``said`` are sentences about what was not taken over or does not fit.
+    """
 
     values: dict[str, Any] = field(default_factory=dict)
     note: str = ""
     errors: dict[str, list[str]] = field(default_factory=dict)
     said: list[str] = field(default_factory=list)
     preset: Preset | None = None
+    launch: Launch | None = None
 
 
 def prefill(*, user: User, server: Server, shape: ShapedFields, dag_id: str, query: QueryDict) -> Prefill:
@@ -92,7 +96,7 @@ def _from_launch(start: Prefill, shape: ShapedFields, server: Server, dag_id: st
     if launch is None:
         start.said.append(_("There is no such launch of this Dag to take values from."))
         return
-    start.note = launch.note
+    start.launch, start.note = launch, launch.note
     start.errors = {name: list(messages) for name, messages in launch.fields.items()}
     _take(start, shape, launch.params, quiet=set(start.errors), secrets=set(launch.secret_params))
 

@@ -10,10 +10,11 @@ from uuid import UUID
 from django.contrib.auth.models import User
 from django.db.models import Exists, F, OuterRef, Q, QuerySet, Subquery
 
+from panel.access.actions import GRANTS, Action
 from panel.domain.states import FINISHED_RUN
 from panel.launches.form_rights import through_usable_forms
-from panel.launches.models import DagForm, Launch
-from panel.launches.states import RUN_STATES, UNFINISHED_RUN, State
+from panel.launches.models import DagForm, Launch, LaunchStop
+from panel.launches.states import RUN_STATES, UNFINISHED_RUN, State, StopState
 from panel.mirror.models import Dag, DagRun
 from panel.servers.models import Server
 
@@ -25,21 +26,37 @@ MIRROR_FRESH: Final = timedelta(seconds=20)
 ASK_EVERY: Final = timedelta(seconds=5)
 
 
-def launches(*, server: str = "", dag_id: str = "", states: Sequence[str] = ()) -> QuerySet[Launch]:
-    """All launches, or those of a server, a Dag, in some states."""
-    found = Launch.objects.select_related("server")
-    if server:
-        found = found.filter(server_slug=server)
-    if dag_id:
-        found = found.filter(dag_id=dag_id)
+def launches(
+    *,
+    server: str = "",
+    dag_id: str = "",
+    states: Sequence[str] = (),
+    requested_by: str = "",
+    since: datetime | None = None,
+    until: datetime | None = None,
+    query: str = "",
+    protected: bool | None = None,
+) -> QuerySet[Launch]:
+    """All launches, or those that all of these hold for. ``until`` itself is left out; ``query`` is looked for in note
+    and values, in any case, never in values that are secret."""
+    exact = {"server_slug": server, "dag_id": dag_id, "username": requested_by}
+    found = Launch.objects.select_related("server").prefetch_related("stops")
+    found = found.filter(**{name: value for name, value in exact.items() if value})
     if states:
         found = found.filter(state__in=states)
-    return found
+    if since is not None:
+        found = found.filter(created_at__gte=since)
+    if until is not None:
+        found = found.filter(created_at__lt=until)
+    if query:
+        found = found.filter(search_text__contains=query.casefold())
+    return found if protected is None else found.filter(protected=protected)
 
 
 def launch(launch_id: UUID) -> Launch:
     """Raises Launch.DoesNotExist."""
-    return Launch.objects.select_related("server", "user", "decided_by").get(pk=launch_id)
+    found = Launch.objects.select_related("server", "user", "decided_by").prefetch_related("stops")
+    return found.get(pk=launch_id)
 
 
 def launch_of_key(user: User, idempotency_key: str) -> Launch | None:
@@ -56,12 +73,31 @@ def launches_to_approve(user: User) -> QuerySet[Launch]:
     return through_usable_forms(user, waiting).order_by("expires_at")
 
 
+def approvers(launch: Launch) -> QuerySet[User]:
+    """Everybody who may say yes or no to this launch and has an address, in the order in which they came."""
+    groups = [name for name, actions in GRANTS.items() if Action.LAUNCH in actions]
+    may = Q(is_superuser=True) | Q(pk__in=User.objects.filter(groups__name__in=groups).values("pk"))
+    found = User.objects.filter(may, is_active=True).exclude(email="").exclude(pk__in=[launch.user_id])
+    return found.order_by("pk")
+
+
 def last_launch(server: Server, dag_id: str, *, before: datetime | None = None) -> Launch | None:
     """The launch of this Dag that reached Airflow last."""
     found = Launch.objects.filter(server_slug=server.slug, dag_id=dag_id, state__in=RUN_STATES)
     if before is not None:
         found = found.filter(created_at__lt=before)
     return found.order_by("-created_at").first()
+
+
+def open_stop(launch: Launch) -> LaunchStop | None:
+    """The stop of which it is not known yet what became of it."""
+    return LaunchStop.objects.filter(launch=launch, state=StopState.ASKED).first()
+
+
+def due_stops(now: datetime, limit: int) -> list[UUID]:
+    """Stops that nobody is working on, longest waiting first."""
+    due = LaunchStop.objects.filter(state=StopState.ASKED, next_attempt_at__lte=now).filter(unclaimed(now))
+    return list(due.order_by("next_attempt_at").values_list("pk", flat=True)[:limit])
 
 
 def due_launches(now: datetime, limit: int) -> list[UUID]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 from django.urls import reverse
 from drf_spectacular.utils import extend_schema_field
@@ -10,9 +11,11 @@ from rest_framework import serializers
 
 from panel.launches.approvals import COMMENT_LENGTH
 from panel.launches.fields import Choice, Field, Kind
-from panel.launches.models import Launch
+from panel.launches.models import Launch, LaunchStop
+from panel.launches.rollback import rollback_of
 from panel.launches.services import KEY_LENGTH, NOTE_LENGTH
-from panel.launches.states import State
+from panel.launches.states import State, StopState
+from panel.launches.stopping import REASON_LENGTH
 from panel.strict import StrictSerializer
 
 SerializerFields = dict[str, serializers.Field[Any, Any, Any, Any]]
@@ -68,6 +71,23 @@ class RejectionSerializer(StrictSerializer):
     comment = serializers.CharField(max_length=COMMENT_LENGTH)
 
 
+class StopRequestSerializer(StrictSerializer):
+    """Why a run is stopped."""
+
+    reason = serializers.CharField(max_length=REASON_LENGTH)
+
+
+class LaunchStopSerializer(serializers.ModelSerializer[LaunchStop]):
+    """Who wants the run ended, why, and what became of it."""
+
+    state = serializers.ChoiceField(choices=StopState.choices)
+
+    class Meta:
+        model = LaunchStop
+        fields = ["state", "username", "reason", "message", "asked_at", "ended_at"]
+        read_only_fields = fields
+
+
 class LaunchSerializer(serializers.ModelSerializer[Launch]):
     """A launch; ``url`` is its page. ``fields`` holds the messages of a refusal by param. Secret params are masked.
     ``decided_by``, ``decided_at`` and ``decision_comment`` say who approved or rejected a protected one."""
@@ -80,6 +100,7 @@ class LaunchSerializer(serializers.ModelSerializer[Launch]):
     decided_by = serializers.CharField(source="decided_by_name")
     url = serializers.SerializerMethodField()
     airflow_url = serializers.CharField()
+    stop = LaunchStopSerializer(source="last_stop", allow_null=True, help_text="The last stop; null without one.")
 
     class Meta:
         model = Launch
@@ -104,6 +125,7 @@ class LaunchSerializer(serializers.ModelSerializer[Launch]):
             "started_at",
             "finished_at",
             "attempts",
+            "stop",
             "url",
             "airflow_url",
         ]
@@ -121,6 +143,22 @@ class LaunchSerializer(serializers.ModelSerializer[Launch]):
         path = reverse("launches:launch_detail", kwargs={"launch_id": launch.pk})
         request = self.context.get("request")
         return request.build_absolute_uri(path) if request else path
+
+
+class LaunchDetailSerializer(LaunchSerializer):
+    """One launch, and where one would go back to from it."""
+
+    rollback_to = serializers.SerializerMethodField(
+        help_text="The id of the last launch before that succeeded, with the same env and other values; null without."
+    )
+
+    class Meta(LaunchSerializer.Meta):
+        fields = [*LaunchSerializer.Meta.fields, "rollback_to"]
+        read_only_fields = fields
+
+    def get_rollback_to(self, launch: Launch) -> UUID | None:
+        rollback = rollback_of(launch)
+        return rollback.to.pk if rollback else None
 
 
 class ChoiceSerializer(serializers.Serializer[Choice]):

@@ -26,6 +26,7 @@ from panel.launches.dag_forms import FormReading, read_form
 from panel.launches.dependent_options import option_errors
 from panel.launches.form_rights import form_to_use
 from panel.launches.guard_rails import Protection, check_bounds, check_freeze, protection_of
+from panel.launches.mail_orders import order_approval_mails
 from panel.launches.models import FormDefinition, Launch
 from panel.launches.selectors import dag_is_known, launch_of_key
 from panel.launches.shaped_fields import shaped
@@ -100,6 +101,8 @@ def request_launch(
             record(user, "launches.request", launch, dag_run_id=launch.dag_run_id, note=note, state=launch.state)
             if launch.state == State.SUBMITTING:
                 wake("launches.submit", str(launch.pk))
+            elif launch.state == State.AWAITING_APPROVAL:
+                order_approval_mails(launch)
     except IntegrityError:
         # A second request with the same key came in between: it has made the launch.
         winner = launch_of_key(user, idempotency_key)
@@ -125,11 +128,10 @@ def cancel_launch(*, user: User, launch: Launch) -> Launch:
             record(user, "launches.cancel", launch)
     launch.refresh_from_db()
     if not cancelled and launch.state != State.CANCELLED:
-        raise Conflicting(
-            _("This launch was sent to Airflow already and cannot be taken back here. Stop its run in Airflow.")
-            if launch.sent_at
-            else _("This launch is over; there is nothing to cancel.")
-        )
+        if launch.can_be_stopped:
+            said = _("This launch was sent to Airflow already and cannot be taken back here. Stop its run instead.")
+            raise Conflicting(said, code="use_stop")
+        raise Conflicting(_("This launch is over; there is nothing to cancel."))
     return launch
 
 

@@ -23,6 +23,15 @@ class State(models.TextChoices):
     CANCELLED = "cancelled", _("cancelled")
 
 
+class StopState(models.TextChoices):
+    """``asked`` until it is known what became of it; ``needless``: the run was over before, or there is none."""
+
+    ASKED = "asked", _("asked")
+    DONE = "done", _("done")
+    NEEDLESS = "needless", _("needless")
+    REFUSED = "refused", _("refused")
+
+
 RUN_STATES: Final = frozenset({State.QUEUED, State.RUNNING, State.SUCCESS, State.FAILED})
 """Airflow has the run. A finished run can go on again, when some of its instances are retried."""
 

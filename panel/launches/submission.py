@@ -13,6 +13,7 @@ from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID, uuid4
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
@@ -23,8 +24,9 @@ from panel.launches.approvals import objection
 from panel.launches.audit import record
 from panel.launches.conf import secret_names, secret_texts
 from panel.launches.dag_forms import fetch_form
-from panel.launches.models import Launch
-from panel.launches.selectors import unclaimed
+from panel.launches.models import Launch, LaunchStop
+from panel.launches.models.launches import searchable
+from panel.launches.selectors import open_stop, unclaimed
 from panel.launches.states import RUN_STATES, State
 from panel.mirror.models import MASKED
 from panel.servers.client import open_client
@@ -101,7 +103,17 @@ def _find_or_send(airflow: Airflow, launch: Launch) -> Verdict | None:
         return Accepted(run)
     if timezone.now() >= launch.deadline_at:
         return _too_late()
+    if stop := open_stop(launch):
+        return _stopped(stop)
     return _send(airflow, launch) if _mark_sent(launch) else None
+
+
+def _stopped(stop: LaunchStop) -> Verdict:
+    """Somebody wants it stopped, and Airflow does not have it: nothing is sent again, but what was may still arrive."""
+    if timezone.now() < stop.asked_at + timedelta(seconds=settings.RETRY_UNSURE_SECONDS):
+        return Later(_("It is to be stopped; whether what was sent still reaches Airflow is waited for."))
+    said = _("It was stopped by %(name)s before Airflow had it. Nothing was started.") % {"name": stop.username}
+    return Refused(said)
 
 
 def _refused_before_sending(launch: Launch, server: Server) -> Refused | None:
@@ -116,7 +128,8 @@ def _check(launch: Launch, server: Server) -> Refused | None:
     """The check that could not be made while Airflow was away."""
     reading = fetch_form(server=server, dag_id=launch.dag_id)
     launch.secret_params = secret_names(reading.fields)
-    Launch.objects.filter(pk=launch.pk).update(secret_params=launch.secret_params)
+    found = searchable(launch.note, launch.params, launch.secret_params)
+    Launch.objects.filter(pk=launch.pk).update(secret_params=launch.secret_params, search_text=found)
     if reading.obstacle:
         return Refused(reading.obstacle)
     if errors := reading.errors(launch.params):

@@ -6,6 +6,8 @@ from uuid import UUID
 
 from celery import shared_task
 
+from panel.launches import mailing
+from panel.launches.stop_sending import stop_run
 from panel.launches.submission import submit_launch
 from panel.launches.watching import ask_airflow, mirror_run, sweep_launches
 
@@ -13,6 +15,11 @@ from panel.launches.watching import ask_airflow, mirror_run, sweep_launches
 @shared_task(name="launches.submit")
 def submit(launch_id: str) -> None:
     submit_launch(launch_id=UUID(launch_id))
+
+
+@shared_task(name="launches.stop")
+def stop(stop_id: str) -> None:
+    stop_run(stop_id=UUID(stop_id))
 
 
 @shared_task(name="launches.watch")
@@ -23,6 +30,12 @@ def watch(server_id: int) -> None:
 @shared_task(name="launches.sweep")
 def sweep() -> None:
     sweep_launches()
+    mailing.wake_due_mails()
+
+
+@shared_task(name="launches.send_mail")
+def send_mail(mail_id: int) -> None:
+    mailing.send_mail(mail_id)
 
 
 @shared_task(name="launches.mirror_run")

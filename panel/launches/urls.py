@@ -5,8 +5,10 @@ from panel.launches import (
     views_approvals,
     views_dag_forms,
     views_guard_rails,
+    views_history,
     views_launch_form,
     views_presets,
+    views_stops,
 )
 
 app_name = "launches"
@@ -32,9 +34,10 @@ urlpatterns = [
     path("presets/<int:preset_id>/", views_presets.preset_detail, name="preset_detail"),
     path("presets/<int:preset_id>/rename/", views_presets.preset_rename, name="preset_rename"),
     path("presets/<int:preset_id>/delete/", views_presets.preset_delete, name="preset_delete"),
-    path("launches/", views.launch_list, name="launch_list"),
+    path("launches/", views_history.launch_list, name="launch_list"),
     path("launches/<uuid:launch_id>/", views.launch_detail, name="launch_detail"),
     path("launches/<uuid:launch_id>/cancel/", views.launch_cancel, name="launch_cancel"),
+    path("launches/<uuid:launch_id>/stop/", views_stops.launch_stop, name="launch_stop"),
     path("launches/<uuid:launch_id>/decide/", views_approvals.launch_decide, name="launch_decide"),
     path("servers/<slug:slug>/dags/<str:dag_id>/guard-rails/", views_guard_rails.guard_rails, name="guard_rails"),
     path(

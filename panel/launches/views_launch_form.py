@@ -29,6 +29,7 @@ from panel.launches.guard_rails import freeze_words, guard_rails_of, protection_
 from panel.launches.models import FormDefinition
 from panel.launches.prefills import prefill
 from panel.launches.presets import add_preset, may_change, presets_of, teams_of
+from panel.launches.rollback import rollback_asked_for
 from panel.launches.services import request_launch
 from panel.launches.shaped_fields import ShapedFields, shaped
 from panel.problems import Conflicting, Problem
@@ -54,7 +55,8 @@ def launch_form(request: HttpRequest, slug: str, dag_id: str) -> HttpResponseBas
     if request.method == "POST":
         return _submitted(request, server, LaunchForm(reading, zone, dict(request.POST.lists()), shape=shape))
     start = prefill(user=user, server=server, shape=shape, dag_id=dag_id, query=request.GET)
-    return _form_page(request, server, LaunchForm(reading, zone, start=start, shape=shape))
+    back = rollback_asked_for(request.GET.get("rollback", ""), start.launch)
+    return _form_page(request, server, LaunchForm(reading, zone, start=start, shape=shape), rollback=back)
 
 
 @requires(Action.LAUNCH)

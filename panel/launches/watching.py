@@ -15,7 +15,14 @@ from django.utils.translation import gettext as _
 from panel.airflow import Airflow, AirflowError, NotFound
 from panel.launches.approvals import expire_launches
 from panel.launches.models import Launch
-from panel.launches.selectors import ASK_EVERY, changed_in_mirror, due_launches, launches_to_ask_about, servers_to_ask
+from panel.launches.selectors import (
+    ASK_EVERY,
+    changed_in_mirror,
+    due_launches,
+    due_stops,
+    launches_to_ask_about,
+    servers_to_ask,
+)
 from panel.launches.states import RUN_STATES, State
 from panel.mirror.models import DagRun
 from panel.mirror.services import find_or_fetch_run
@@ -34,6 +41,8 @@ def sweep_launches() -> None:
     now = timezone.now()
     for launch_id in due_launches(now, WAKES_A_SWEEP):
         wake("launches.submit", str(launch_id))
+    for stop_id in due_stops(now, WAKES_A_SWEEP):
+        wake("launches.stop", str(stop_id))
     expire_launches()
     follow_mirror(now=now)
     for server_id in servers_to_ask(now):

@@ -1,22 +1,14 @@
-"""The report of a job by mail: ordered by a person, sent once by the worker, again while the mail server is away.
-
-Nothing is sent inside a transaction. A worker that is killed between the mail server's "accepted" and its own note of
-that sends again, under the same Message-ID, by which mail programs know a double.
-"""
+"""The report of a job by mail: ordered by a person, sent once by the worker when the job is over (``panel.mail``)."""
 
 from __future__ import annotations
 
-import smtplib
 from collections.abc import Iterator
-from datetime import timedelta
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.mail import EmailMultiAlternatives
-from django.db.models import F, Q, QuerySet
-from django.template.loader import render_to_string
+from django.db.models import Q
 from django.urls import reverse
 from django.utils.text import Truncator
 from django.utils.translation import gettext as _
@@ -24,19 +16,15 @@ from django.utils.translation import ngettext
 
 from panel.access.actions import Action
 from panel.access.authorization import allowed_actions
+from panel.mail.messages import absolute, message
+from panel.mail.outbox import Outbox, Unwanted
 from panel.problems import Unprocessable
 from panel.retries import selectors
-from panel.retries.clock import database_now
 from panel.retries.models import ReportMail, RetryJob
 from panel.retries.report import Report, report_of
 from panel.ui.words import grouped_words
 from panel.wake import wake
 
-LEASE: Final = timedelta(minutes=5)
-FIRST_WAIT: Final = timedelta(seconds=15)
-LONGEST_WAIT: Final = timedelta(hours=1)
-GIVEN_UP_AFTER: Final = timedelta(days=2)
-DUE_A_SWEEP: Final = 50
 MOST_GROUPS: Final = 20
 
 
@@ -70,55 +58,19 @@ def mail_at_end(job: RetryJob) -> None:
 
 def wake_due_mails() -> int:
     """Wake every mail that is due; how many."""
-    found = list(_due().order_by("next_at").values_list("pk", flat=True)[:DUE_A_SWEEP])
-    for mail_id in found:
-        wake("retries.send_report", mail_id)
-    return len(found)
+    return _OUTBOX.wake_due()
 
 
 def send_report(mail_id: int) -> None:
     """Send this mail if it is due and nobody else is at it."""
-    until = database_now() + LEASE
-    if not _due().filter(pk=mail_id).update(claimed_until=until):
-        return
-    mail = ReportMail.objects.select_related("job__server", "user").get(pk=mail_id)
-    ours = ReportMail.objects.filter(pk=mail_id, claimed_until=until)
-    if not (can_mail(mail.user) and Action.VIEW in allowed_actions(mail.user)):
-        ours.update(claimed_until=None, next_at=None, last_error=_("They may no longer look, or have no address."))
-        return
-    try:
-        _message(mail).send()
-    except (smtplib.SMTPException, OSError) as error:
-        _put_off(mail, ours, error)
-        return
-    ours.update(claimed_until=None, next_at=None, sent_at=database_now(), last_error="")
-
-
-def _due() -> QuerySet[ReportMail]:
-    now = database_now()
-    free = Q(claimed_until=None) | Q(claimed_until__lte=now)
-    return ReportMail.objects.filter(free, next_at__lte=now, job__finished_at__isnull=False)
-
-
-def _put_off(mail: ReportMail, ours: Any, error: Exception) -> None:
-    """The server's own words stay out: they may quote what we sent."""
-    now = database_now()
-    code = getattr(error, "smtp_code", "")
-    said = _("The mail server did not take it (%(error)s).") % {"error": f"{type(error).__name__} {code}".strip()}
-    wait: timedelta = min(LONGEST_WAIT, FIRST_WAIT * 2 ** min(mail.attempts, 12))
-    hopeless = isinstance(error, smtplib.SMTPRecipientsRefused) or now - (mail.job.finished_at or now) > GIVEN_UP_AFTER
-    ours.update(
-        claimed_until=None,
-        attempts=F("attempts") + 1,
-        last_error=said[:300],
-        next_at=None if hopeless else now + wait,
-    )
+    _OUTBOX.send(mail_id)
 
 
 def _message(mail: ReportMail) -> EmailMultiAlternatives:
+    if not (can_mail(mail.user) and Action.VIEW in allowed_actions(mail.user)):
+        raise Unwanted(_("They may no longer look, or have no address."))
     job = mail.job
     report = report_of(job)
-    path = reverse("retries:job_detail", args=[job.pk])
     context = {
         "job": job,
         "report": report,
@@ -127,17 +79,16 @@ def _message(mail: ReportMail) -> EmailMultiAlternatives:
         "more_failures": max(0, len(report.failures) - MOST_GROUPS),
         "reasons": report.reasons[:MOST_GROUPS],
         "targets": [target for target in selectors.targets(job) if not target.as_upstream][:MOST_GROUPS],
-        "url": f"{settings.MAPBOARD_URL}{path}" if settings.MAPBOARD_URL else "",
+        "url": absolute(reverse("retries:job_detail", args=[job.pk])),
     }
-    host = urlsplit(settings.MAPBOARD_URL).hostname or "mapboard.invalid"
-    message = EmailMultiAlternatives(
+    return message(
+        to=mail.user.email,
         subject=_subject(job, report),
-        body="\n".join(_plain_lines(context)),
-        to=[mail.user.email],
-        headers={"Message-ID": f"<retry-{job.pk}-{mail.pk}@{host}>", "Auto-Submitted": "auto-generated"},
+        lines=_plain_lines(context),
+        template="retries/mail/report.html",
+        context=context,
+        name=f"retry-{job.pk}-{mail.pk}",
     )
-    message.attach_alternative(render_to_string("retries/mail/report.html", context), "text/html")
-    return message
 
 
 def _plain_lines(context: dict[str, Any]) -> Iterator[str]:
@@ -188,10 +139,19 @@ def numbers_of(report: Report) -> list[tuple[str, int]]:
 
 
 def _subject(job: RetryJob, report: Report) -> str:
-    """In one line whatever the texts hold: a line break would be a header of its own."""
     if report.failed_again:
         words = ngettext("%(count)s failed again", "%(count)s failed again", report.failed_again)
         state = words % {"count": grouped_words(report.failed_again)}
     else:
         state = job.get_state_display()
-    return " ".join(f"[Mapboard] {_('Retry')} {job.short_id}: {state}. {report.sentence}".split())[:200]
+    return f"{_('Retry')} {job.short_id}: {state}. {report.sentence}"
+
+
+_OUTBOX: Final = Outbox(
+    ReportMail,
+    "retries.send_report",
+    compose=_message,
+    since=lambda mail: mail.job.finished_at,
+    ready=Q(job__finished_at__isnull=False),
+    related=("job__server",),
+)

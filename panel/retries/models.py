@@ -2,7 +2,7 @@
 
 Everything is kept by natural keys (server, dag_id, run_id, task_id, map_index): the mirror may be deleted and rebuilt
 under a job. ``claimed_until``, ``claimed_by`` and ``next_at`` are how workers find due jobs and keep out of each
-other's way; these times are by the database's clock (``panel.retries.clock``).
+other's way; these times are by the database's clock (``panel.clock``).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
-from panel.retries.clock import database_now
+from panel.mail.outgoing import Outgoing
 from panel.retries.states import (
     OPEN_ITEMS,
     Action,
@@ -283,19 +283,10 @@ class RetryItem(models.Model):
         return f"{self.target_id}[{self.map_index}]"
 
 
-class ReportMail(models.Model):
-    """The report of a job, to be sent once to one person when the job is over; ``next_at``: not before, null once it
-    was sent or given up. ``last_error`` says why it was not sent yet, in our own words.
-    """
+class ReportMail(Outgoing):
+    """The report of a job, to be sent once to one person when the job is over."""
 
     job = models.ForeignKey(RetryJob, on_delete=models.CASCADE, related_name="report_mails")
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
-    next_at = models.DateTimeField(null=True, default=database_now)
-    claimed_until = models.DateTimeField(null=True)
-    attempts = models.PositiveIntegerField(default=0)
-    last_error = models.CharField(max_length=300, blank=True)
-    created_at = models.DateTimeField(auto_now_add=True)
-    sent_at = models.DateTimeField(null=True)
 
     class Meta:
         ordering = ["pk"]

@@ -14,8 +14,8 @@ from typing import Final
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from panel.clock import database_now
 from panel.retries import selectors
-from panel.retries.clock import database_now
 from panel.retries.models import RetryJob
 from panel.retries.states import SENDING_JOBS, ItemState, JobState, WaitsFor
 from panel.retries.waiting import waiting_words

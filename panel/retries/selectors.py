@@ -13,9 +13,9 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.db.models import Count, Max, Min, OuterRef, Q, QuerySet, Subquery, UUIDField, prefetch_related_objects
 
+from panel.clock import database_now
 from panel.domain.error_groups import masked
 from panel.domain.index_expression import IndexExpression
-from panel.retries.clock import database_now
 from panel.retries.models import ReportMail, RetryChunk, RetryItem, RetryJob, RetryRun, RetryTarget
 from panel.retries.states import CANCELLABLE, OPEN_ITEMS, ChunkKind, ChunkState, ItemState, JobState
 
@@ -50,6 +50,17 @@ def jobs_of_mapped_task(mapped_task_id: UUID) -> QuerySet[RetryJob]:
     """The jobs that took on indices of this mapped task, newest first."""
     targets = RetryTarget.objects.filter(mapped_task_id=mapped_task_id)
     return jobs().filter(pk__in=targets.values("run__job_id"))
+
+
+def jobs_of_mapped_tasks(mapped_task_ids: Collection[UUID]) -> QuerySet[RetryJob]:
+    """The jobs that took on anything of these tasks, newest first."""
+    targets = RetryTarget.objects.filter(mapped_task_id__in=mapped_task_ids)
+    return jobs().filter(pk__in=targets.values("run__job_id"))
+
+
+def unfinished_jobs_of_mapped_tasks(mapped_task_ids: Collection[UUID]) -> QuerySet[RetryJob]:
+    """Those of them that may still send or watch something."""
+    return jobs_of_mapped_tasks(mapped_task_ids).filter(finished_at=None)
 
 
 def jobs_of_dag_since(server_id: int, dag_id: str, since: datetime) -> QuerySet[RetryJob]:

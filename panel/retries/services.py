@@ -16,6 +16,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from panel.access.services import record_event
+from panel.clock import database_now
 from panel.domain.outcomes import Outcome
 from panel.mirror import selectors as mirror
 from panel.mirror.models import MappedTask
@@ -25,7 +26,6 @@ from panel.retries import selectors
 from panel.retries.asks import LONGEST_KEY, Ask, body_hash, check_fits, checked_reason
 from panel.retries.bounds import bounds_exceeded, check_bounds, wait_for_others
 from panel.retries.choice import Plan
-from panel.retries.clock import database_now
 from panel.retries.estimates import Basis, Bounds, Load, estimate_load, estimate_seconds, seconds_to_mark
 from panel.retries.models import RetryItem, RetryJob
 from panel.retries.planning import confirmed_plan, make_plan

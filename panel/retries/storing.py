@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 from django.contrib.auth.models import User
 
+from panel.clock import database_now
 from panel.retries.asks import Ask
 from panel.retries.bulk_insert import insert_items
 from panel.retries.choice import Candidate, Plan, RunChoice, TaskChoice
-from panel.retries.clock import database_now
 from panel.retries.models import RetryItem, RetryJob, RetryRun, RetryTarget
 from panel.retries.policies import Policy
 from panel.retries.states import JobState

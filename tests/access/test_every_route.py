@@ -59,10 +59,12 @@ MORE_THAN_LOOKING = {
     "launch": {
         "POST /api/v1/servers/ID/dags/ID/launches/",
         "POST /api/v1/launches/ID/cancel/",
+        "POST /api/v1/launches/ID/stop/",
         "POST /api/v1/launches/ID/approve/",
         "POST /api/v1/launches/ID/reject/",
         "page /servers/ID/dags/ID/launch/",
         "page /launches/ID/cancel/",
+        "page /launches/ID/stop/",
         "page /launches/ID/decide/",
         "GET /api/v1/launch-forms/",
         "GET /api/v1/servers/ID/dags/ID/launch-forms/",

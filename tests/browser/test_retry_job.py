@@ -8,8 +8,8 @@ import pytest
 from django.utils import timezone
 from playwright.sync_api import expect
 
+from panel.clock import database_now
 from panel.mirror.models import MappedTask
-from panel.retries.clock import database_now
 from panel.retries.models import RetryChunk, RetryItem, RetryJob, RetryRun, RetryTarget
 from panel.retries.states import ChunkKind, ChunkState, ItemState, JobState
 from tests.browser.conftest import BUSY, DESKTOP, PHONE

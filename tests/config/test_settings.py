@@ -67,6 +67,7 @@ def test_production_names_the_setting_that_is_missing(missing) -> None:
         ("MAPBOARD_ENV", "prod", "MAPBOARD_ENV must be"),
         ("AIRFLOW_MAX_IN_FLIGHT", "9", "AIRFLOW_MAX_IN_FLIGHT must lie between 1 and 8"),
         ("AIRFLOW_MAX_IN_FLIGHT", "many", "AIRFLOW_MAX_IN_FLIGHT"),
+        ("LAUNCH_APPROVER_MAILS", "-1", "LAUNCH_APPROVER_MAILS must lie between 0"),
         ("AIRFLOW_TIMEOUT_SECONDS", "0", "AIRFLOW_TIMEOUT_SECONDS must lie between"),
         ("RETRY_LEASE_SECONDS", "3", "must be at least 30 in production"),
         ("RETRY_UNSURE_SECONDS", "3", "must be at least 30 in production"),

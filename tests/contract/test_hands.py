@@ -5,8 +5,10 @@ from __future__ import annotations
 from datetime import timedelta
 from urllib.parse import quote
 
+import pytest
 from django.utils import timezone
 
+from panel.airflow import NotFound
 from panel.airflow.audit import details
 
 DAG = "contract_mapped"
@@ -44,6 +46,19 @@ def test_a_run_marked_failed_takes_every_index_of_what_runs_along(site):
     assert site.states("contract_slow", run_id) == {("work", 0): "failed", ("work", 1): "failed"}
     (entry,) = audit(site, "contract_slow", run_id)
     assert (entry.event, entry.owner, details(entry)["state"]) == ("patch_dag_run", "op", "failed")
+
+
+def test_our_client_ends_a_run_and_leaves_its_note_in_one_go(site):
+    run_id = site.start("contract_slow")
+    wanted = {("work", 0): "running", ("work", 1): "success"}
+    site.until(lambda: site.states("contract_slow", run_id), lambda states: states == wanted)
+    ended = site.client().runs.mark_failed("contract_slow", run_id, note="stopped: wrong version")
+    assert (ended.state, ended.note) == ("failed", "stopped: wrong version")
+    assert ended.end_date is not None
+    found = site.client().runs.find("contract_slow", run_id)
+    assert (found.state, found.note) == ("failed", "stopped: wrong version")
+    with pytest.raises(NotFound):
+        site.client().runs.mark_failed("contract_slow", "nope", note="x")
 
 
 def test_a_run_marked_before_anything_began_is_skipped(site, own_mapped):

@@ -209,7 +209,7 @@ def test_the_list_shows_launches_newest_first_and_filters_them(launched, submitt
 
 
 def test_the_list_is_paged(launched, viewer, as_user, monkeypatch):
-    monkeypatch.setattr("panel.launches.views.PAGE_SIZE", 2)
+    monkeypatch.setattr("panel.launches.views_history.PAGE_SIZE", 2)
     launches = [launched() for _ in range(3)]
     client = as_user(viewer)
     page = text_of(client.get("/launches/"))

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import time
 from uuid import uuid4
 
 import pytest
+from django.utils import timezone
 
 from examples.demo.airflow import AirflowStandalone
 from panel.airflow import Airflow, Password
+from panel.launches.board import board_of
+from panel.launches.final_check import final_check
 from panel.launches.models import Launch
 from panel.launches.services import request_launch
+from panel.launches.stop_sending import stop_run
+from panel.launches.stopping import request_stop
 from panel.launches.submission import submit_launch
+from panel.launches.watching import follow_mirror, mirror_run
+from panel.mirror.models import DagRun, MappedTask
+from panel.mirror.services import sync_mapped_task, sync_run
 from panel.servers.encryption import encrypt
 from panel.servers.models import Server
 
@@ -115,3 +124,37 @@ def test_a_dag_that_is_not_there_is_refused_in_plain_words(airflow, ask):
     Launch.objects.filter(pk=launch.pk).update(dag_id=f"gone_{uuid4().hex[:6]}")
     assert submitted(launch).state == "refused"
     assert "does not know this Dag" in launch.message
+
+
+def test_a_run_is_stopped_in_the_middle_and_what_had_succeeded_is_known(
+    real_airflow, airflow, live_server_row, deployer
+):
+    real_airflow.wait_for_dags(["contract_slow"])
+    launch = submitted(request_launch(user=deployer, server=live_server_row, dag_id="contract_slow", params={}).launch)
+
+    def states():
+        return {row.map_index: row.state for row in airflow.instances.bulk("contract_slow", launch.dag_run_id)}
+
+    deadline = time.monotonic() + 120
+    while states() != {0: "running", 1: "success"}:
+        assert time.monotonic() < deadline, states()
+        time.sleep(0.5)
+    mirror_run(launch_id=launch.pk)
+    sync_mapped_task(mapped_task_id=MappedTask.objects.get().pk, full=True)
+    follow_mirror(now=timezone.now())
+    launch.refresh_from_db()
+    stop = request_stop(user=deployer, launch=launch, reason="wrong version").stop
+    stop_run(stop_id=stop.pk)
+    stop.refresh_from_db()
+    launch.refresh_from_db()
+    assert (stop.state, stop.succeeded, launch.state) == ("done", {"work": [[1, 1]]}, "failed")
+    run = airflow.runs.find("contract_slow", launch.dag_run_id)
+    assert (run.state, run.end_date) == ("failed", stop.run_ended_at)
+    assert "Stopped by dora with Mapboard" in run.note
+    assert "wrong version" in run.note
+    assert states() == {0: "failed", 1: "failed"}
+    sync_run(run_pk=DagRun.objects.get().pk)
+    sync_mapped_task(mapped_task_id=MappedTask.objects.get().pk, full=True)
+    check = final_check(board_of(Launch.objects.get(pk=launch.pk)))
+    assert check.sentence == "contract_slow: 1 of 2 targets had succeeded when dora stopped it."
+    assert [(retry.count, retry.query) for retry in check.retries] == [(1, "indices=0")]

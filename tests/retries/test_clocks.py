@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from panel.clock import database_now
 from panel.mirror.sync import errors
 from panel.retries import selectors
-from panel.retries.clock import database_now
 from panel.retries.outlook import outlook_of
 from panel.retries.policies import Policy
 from panel.retries.services import pause_job, resume_job, start_job

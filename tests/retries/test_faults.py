@@ -8,8 +8,8 @@ from datetime import timedelta
 import httpx
 import pytest
 
+from panel.clock import database_now
 from panel.retries import runner, selectors
-from panel.retries.clock import database_now
 from panel.retries.models import RetryJob
 from panel.retries.policies import Policy
 from panel.retries.runner import jobs as jobs_of_runner

@@ -8,8 +8,8 @@ import pytest
 from django.conf import settings
 from django.urls import reverse
 
+from panel.clock import database_now
 from panel.retries import selectors
-from panel.retries.clock import database_now
 from panel.retries.models import RetryItem, RetryJob
 from panel.retries.policies import Policy
 from panel.retries.services import cancel_job, pause_job, resume_job

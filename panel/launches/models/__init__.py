@@ -8,7 +8,9 @@ from panel.launches.models.dag_forms import DagForm
 from panel.launches.models.guard_rails import FreezeWindow, GuardRails
 from panel.launches.models.launch_forms import FormDefinition, FormsSwitch, KnownOptions
 from panel.launches.models.launches import Launch
+from panel.launches.models.mails import LaunchMail
 from panel.launches.models.presets import Preset
+from panel.launches.models.stops import LaunchStop
 
 __all__ = [
     "DagForm",
@@ -18,5 +20,7 @@ __all__ = [
     "GuardRails",
     "KnownOptions",
     "Launch",
+    "LaunchMail",
+    "LaunchStop",
     "Preset",
 ]

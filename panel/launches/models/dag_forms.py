@@ -20,6 +20,7 @@ class DagForm(models.Model):
     description = models.TextField(blank=True)
     params_json = models.TextField(default="[]")
     version = models.CharField(max_length=60, blank=True)
+    max_active_tasks = models.PositiveIntegerField(null=True)
     is_paused = models.BooleanField(default=False)
     is_stale = models.BooleanField(default=False)
     has_import_errors = models.BooleanField(default=False)

@@ -4,15 +4,32 @@ from __future__ import annotations
 
 import json
 import uuid
-from typing import Any
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING, Any, Final
 
 from django.conf import settings
 from django.db import models
 
-from panel.launches.states import RUN_STATES, State
+from panel.launches.states import RUN_STATES, UNFINISHED_RUN, State
 from panel.mirror.airflow_links import run_url
 from panel.mirror.models import MASKED, Dag, DagRun
 from panel.servers.models import Server
+
+if TYPE_CHECKING:
+    from panel.launches.models.stops import LaunchStop
+
+
+SEARCHED_LENGTH: Final = 20_000
+
+
+def searchable(note: str, params: Mapping[str, Any], secrets: Collection[str]) -> str:
+    """Note and values as they are searched: each value as ``name=value``, secret ones left out."""
+    values = [f"{name}={_as_text(value)}" for name, value in params.items() if name not in secrets]
+    return "\n".join([note, *values]).casefold()[:SEARCHED_LENGTH]
+
+
+def _as_text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 class Launch(models.Model):
@@ -28,6 +45,7 @@ class Launch(models.Model):
     holds for exactly the Dag, version and values that the hash is over, and until ``expires_at``; ``decided_by`` said
     yes or no. ``secret_params`` are names whose values are never shown. ``form_slug``: the launch form it came through;
     ``""`` for the bare one of the Dag.
+    ``search_text`` is what the history is searched by, casefolded, as SQLite folds only ASCII; no secret is in it.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -37,6 +55,7 @@ class Launch(models.Model):
     dag_run_id = models.CharField(max_length=250)
     params_json = models.TextField(default="{}")
     note = models.TextField(blank=True)
+    search_text = models.TextField(blank=True)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
     username = models.CharField(max_length=150)
 
@@ -88,6 +107,11 @@ class Launch(models.Model):
     def __str__(self) -> str:
         return self.dag_run_id
 
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        if self._state.adding:
+            self.search_text = searchable(self.note, self.params, self.secret_params)
+        super().save(*args, **kwargs)
+
     @property
     def params(self) -> dict[str, Any]:
         loaded: dict[str, Any] = json.loads(self.params_json)
@@ -118,6 +142,22 @@ class Launch(models.Model):
     def has_run(self) -> bool:
         """Whether Airflow is known to hold the run."""
         return self.state in RUN_STATES
+
+    @property
+    def last_stop(self) -> LaunchStop | None:
+        """What somebody asked last to end the run; lists have read the stops of all their rows at once."""
+        return max(self.stops.all(), key=lambda stop: stop.asked_at, default=None)
+
+    @property
+    def ended_by_stop(self) -> LaunchStop | None:
+        """The stop that ended the run as it is now; ``None`` where it ended by itself, or goes on again."""
+        stop, failed = self.last_stop, self.state == State.FAILED
+        return stop if stop and failed and self.finished_at and stop.run_ended_at == self.finished_at else None
+
+    @property
+    def can_be_stopped(self) -> bool:
+        """Whether there is, or may be, a run that goes on."""
+        return self.state in UNFINISHED_RUN or (self.state == State.SUBMITTING and self.sent_at is not None)
 
     @property
     def can_be_cancelled(self) -> bool:

@@ -18,7 +18,7 @@ from uuid import UUID
 from django.conf import settings
 from django.db import transaction
 
-from panel.retries.clock import database_now
+from panel.clock import database_now
 from panel.retries.models import RetryJob
 from panel.retries.selectors import unclaimed
 

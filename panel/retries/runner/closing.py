@@ -11,8 +11,8 @@ from django.utils.translation import gettext as _
 
 from panel.airflow import Airflow, Conflict, NotFound, TaskInstance
 from panel.airflow.instances import Target
+from panel.clock import database_now
 from panel.domain import states
-from panel.retries.clock import database_now
 from panel.retries.models import RetryChunk, RetryItem, RetryJob, RetryRun
 from panel.retries.runner.claims import Claim
 from panel.retries.runner.marking import sync_marked

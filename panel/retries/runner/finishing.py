@@ -5,8 +5,8 @@ from __future__ import annotations
 from django.db.models import F
 from django.utils.translation import gettext as _
 
+from panel.clock import database_now
 from panel.retries import selectors
-from panel.retries.clock import database_now
 from panel.retries.mailing import mail_at_end
 from panel.retries.models import RetryItem, RetryJob, RetryRun
 from panel.retries.runner.claims import Claim

@@ -8,7 +8,7 @@ from typing import Final
 
 from django.db.models import F, Max, Min, QuerySet
 
-from panel.retries.clock import database_now
+from panel.clock import database_now
 from panel.retries.models import RetryItem, RetryJob
 from panel.retries.policies import Policy
 from panel.retries.runner.claims import Claim

@@ -11,8 +11,8 @@ from django.db.models import F
 from django.utils.translation import gettext as _
 
 from panel.airflow import Airflow, AirflowError, Forbidden, Unauthorized, Unsupported
+from panel.clock import database_now
 from panel.retries import selectors
-from panel.retries.clock import database_now
 from panel.retries.models import RetryItem, RetryJob, RetryRun
 from panel.retries.runner.claims import Claim, ClaimLost
 from panel.retries.runner.closing import close_run, release_run, runs_to_close

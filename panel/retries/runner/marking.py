@@ -15,11 +15,11 @@ from django.utils.translation import gettext as _
 
 from panel.airflow import Airflow, NotFound, Rejected
 from panel.airflow.transport import Patience
+from panel.clock import database_now
 from panel.domain import states
 from panel.domain.outcomes import Outcome
 from panel.mirror.models import MappedTask
 from panel.mirror.services import sync_mapped_task
-from panel.retries.clock import database_now
 from panel.retries.models import LONGEST_WHY, RetryChunk, RetryItem, RetryJob, RetryRun, RetryTarget
 from panel.retries.runner.claims import Claim
 from panel.retries.runner.requests import (

@@ -24,8 +24,8 @@ from panel.airflow import (
 )
 from panel.airflow.instances import Target
 from panel.airflow.transport import Patience
+from panel.clock import database_now
 from panel.domain import states
-from panel.retries.clock import database_now
 from panel.retries.models import LONGEST_WHY, RetryChunk, RetryItem, RetryJob, RetryRun
 from panel.retries.runner.claims import Claim, ClaimLost
 from panel.retries.runner.speed import answered_in, too_slow

@@ -11,7 +11,7 @@ from typing import Final
 
 from panel.airflow import Airflow, NotFound
 from panel.airflow.instances import Target
-from panel.retries.clock import database_now
+from panel.clock import database_now
 from panel.retries.models import RetryChunk, RetryItem, RetryJob
 from panel.retries.runner.claims import Claim
 from panel.retries.runner.marking import resolve_marks

@@ -10,12 +10,12 @@ from django.utils.translation import gettext as _
 from panel.access.actions import Action
 from panel.access.authorization import allowed_actions
 from panel.access.services import record_event
+from panel.clock import database_now
 from panel.domain.error_groups import masked
 from panel.domain.outcomes import Outcome
 from panel.retries import selectors
 from panel.retries.bulk_insert import insert_items
 from panel.retries.choice import grouped
-from panel.retries.clock import database_now
 from panel.retries.models import ReportMail, RetryItem, RetryJob, RetryRun, RetryTarget
 from panel.retries.policies import LONGEST_PAUSE, ROUND_PAUSE, Policy
 from panel.retries.states import ItemState, JobState

@@ -10,9 +10,9 @@ from django.db.models import F
 from django.utils.translation import gettext as _
 
 from panel.airflow import Airflow, Conflict, NotFound, TaskInstance
+from panel.clock import database_now
 from panel.domain import states
 from panel.domain.outcomes import Outcome
-from panel.retries.clock import database_now
 from panel.retries.models import RetryChunk, RetryItem, RetryJob, RetryRun
 from panel.retries.runner.claims import Claim
 from panel.retries.runner.gates import sendable

@@ -12,13 +12,13 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from panel.airflow import Airflow, TaskInstance
+from panel.clock import database_now
 from panel.domain import states
 from panel.domain.error_groups import masked
 from panel.domain.outcomes import FAILURES
 from panel.mirror import selectors as mirror
 from panel.mirror.models import DagRun, MappedTask
 from panel.mirror.services import find_or_fetch_run, sync_mapped_task
-from panel.retries.clock import database_now
 from panel.retries.models import LONGEST_WHY, RetryItem, RetryJob, RetryRun, RetryTarget
 from panel.retries.runner.claims import Claim
 from panel.retries.runner.clears_by_others import OthersClears
