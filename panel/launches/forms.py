@@ -20,7 +20,7 @@ from panel.launches.entries import Entry, Posted, Unreadable, entry_of_post, ent
 from panel.launches.fields import TEXTS, Field, Kind, sections_of
 from panel.launches.hints import hints_of
 from panel.launches.prefills import Prefill, link_query
-from panel.launches.shaped_fields import ShapedFields, shaped
+from panel.launches.shaped_fields import ShapedFields
 
 NOTE: Final = "launch-note"
 KEY: Final = "launch-key"
@@ -133,10 +133,10 @@ class LaunchForm:
     """
 
     reading: FormReading
+    shape: ShapedFields
     zone: tzinfo
     posted: Posted | None = None
     start: Prefill | None = None
-    shape: ShapedFields = field(default_factory=lambda: ShapedFields([]))
     key: str = ""
     note: str = ""
     values: dict[str, Any] = field(default_factory=dict)
@@ -146,8 +146,6 @@ class LaunchForm:
     wrong: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        if not self.shape.fields:
-            self.shape = shaped(self.reading.fields)
         if self.posted is not None:
             self._read(self.posted)
         elif self.start is not None:

@@ -207,6 +207,19 @@ def test_without_any_known_options_nothing_is_launched_on_trust(by_url, launch, 
     assert "The options cannot be read" in page
 
 
+def test_a_host_that_is_away_is_waited_for_once(by_url, launch, source, monkeypatch):
+    tried = []
+
+    def refuse(address, **more):
+        tried.append(address)
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr("socket.create_connection", refuse)
+    for env in ("prod", "staging", "prod"):
+        assert "It cannot be reached." in refusal(launch, env=env, region="eu-1")["region"][0]
+    assert len(tried) == 1
+
+
 def test_options_that_the_dag_would_not_take_are_left_out_and_counted(make_form, change_dag, source, as_user, deployer):
     change_dag(region={"value": "eu-1", "schema": {"type": "string", "maxLength": 4}})
     make_form([{"name": "region", "mode": "shown", "options": {"on": "", "url": source.url("/all")}}])
