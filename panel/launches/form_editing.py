@@ -163,7 +163,7 @@ class FormEditing:
 
     def add(self, message: str, messages: Mapping[str, list[str]]) -> None:
         """What the service refused, beside what it is about."""
-        rows = {f"shapes.{row.field.name}": row for row in self.rows}
+        rows = {f"params.{row.field.name}": row for row in self.rows}
         placed = False
         for name, said in messages.items():
             placed = True

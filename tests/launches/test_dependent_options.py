@@ -157,7 +157,7 @@ def test_options_that_make_no_sense_are_refused_when_the_form_is_made(options, w
     change_dag(region=REGION, zones=ZONES)
     with pytest.raises(Unprocessable) as refused:
         make_form([{"name": "region", "mode": "shown", "options": options}])
-    assert words in " ".join(refused.value.fields["shapes.region"])
+    assert words in " ".join(refused.value.fields["params.region"])
 
 
 def test_options_of_options_are_refused(make_form, change_dag):
@@ -169,7 +169,7 @@ def test_options_of_options_are_refused(make_form, change_dag):
                 {"name": "rack", "mode": "shown", "options": {"on": "region", "table": {"eu-1": ["a"]}}},
             ]
         )
-    assert "one step is all there is" in refused.value.fields["shapes.rack"][0]
+    assert "one step is all there is" in refused.value.fields["params.rack"][0]
 
 
 # ── From a source ────────────────────────────────────────────────────────────────────────────────────────────────
