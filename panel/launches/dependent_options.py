@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from django.core.cache import cache
 from django.utils import timezone
@@ -20,7 +21,7 @@ from django.utils.translation import ngettext
 from panel.launches.conf import digest
 from panel.launches.fields import Choice, Field, Kind
 from panel.launches.models import KnownOptions
-from panel.launches.option_source import NotReadable, Option, completed_url, read_options
+from panel.launches.option_source import Away, NotReadable, Option, completed_url, read_options
 from panel.launches.shaped_fields import ShapedFields
 from panel.launches.shapes import Options, word_of
 from panel.launches.validation import messages_for
@@ -28,7 +29,7 @@ from panel.launches.validation import messages_for
 FRESH: Final = timedelta(seconds=60)
 KEPT: Final = timedelta(days=30)
 FAILED_SECONDS: Final = 15
-"""So long a source that failed is not asked again, so that a page does not wait for it each time."""
+"""So long a source that failed is not asked again, nor anything else of a host that is away: a page waits once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,13 +111,13 @@ def _read_offer(one: Field, options: Options, word: str) -> Offer:
 
 
 def _asked(key: str, url: str) -> list[Option]:
-    failed = f"launches.options.{key}"
-    if why := cache.get(failed):
+    of_url, of_host = f"launches.options.{key}", f"launches.options.{digest(urlsplit(url).netloc)}"
+    if why := cache.get(of_url) or cache.get(of_host):
         raise NotReadable(why)
     try:
         listed = read_options(url)
     except NotReadable as error:
-        cache.set(failed, str(error), FAILED_SECONDS)
+        cache.set(of_host if isinstance(error, Away) else of_url, str(error), FAILED_SECONDS)
         raise
     now = timezone.now()
     KnownOptions.objects.update_or_create(url_hash=key, defaults={"options_json": json.dumps(listed), "read_at": now})

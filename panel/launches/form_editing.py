@@ -157,12 +157,13 @@ class FormEditing:
             return None
         entered = self.texts.cleaned_data
         users = [name.strip() for name in entered["users"].replace("\n", ",").split(",") if name.strip()]
+        entered["text"] = entered["text"].replace("\r\n", "\n")
         given = {name: entered[name] for name in ("slug", "title", "text", "button", "groups", "is_enabled")}
         return FormContent(**given, users=users, shapes=shapes)
 
     def add(self, message: str, messages: Mapping[str, list[str]]) -> None:
         """What the service refused, beside what it is about."""
-        rows = {f"shapes.{row.field.name}": row for row in self.rows}
+        rows = {f"params.{row.field.name}": row for row in self.rows}
         placed = False
         for name, said in messages.items():
             placed = True
@@ -219,7 +220,7 @@ class FormEditing:
         shape = {"name": row.field.name, "title": row.title, "help": row.help}
         mode = Mode.SHOWN if row.way in {ASKED, OWN} or row.errors else Mode(row.way)
         value = self._value(row) if row.takes_value and not row.errors else None
-        options = _options(row) if row.has_options and mode is Mode.SHOWN else None
+        options = _options(row) if row.has_options else None
         return Shape(**shape, mode=mode, has_value=row.takes_value and not row.errors, value=value, options=options)
 
     def _value(self, row: Row) -> Any:

@@ -21,7 +21,7 @@ from panel.launches.entries import Entry, Posted, Unreadable, entry_of_post, ent
 from panel.launches.fields import Field, sections_of
 from panel.launches.json_view import json_text, not_for_fields, values_of_json
 from panel.launches.prefills import Prefill, link_query
-from panel.launches.shaped_fields import ShapedFields, shaped
+from panel.launches.shaped_fields import ShapedFields
 
 NOTE: Final = "launch-note"
 KEY: Final = "launch-key"
@@ -50,10 +50,10 @@ class LaunchForm:
     """
 
     reading: FormReading
+    shape: ShapedFields
     zone: tzinfo
     posted: Posted | None = None
     start: Prefill | None = None
-    shape: ShapedFields = field(default_factory=lambda: ShapedFields([]))
     key: str = ""
     note: str = ""
     as_json: bool = False
@@ -65,8 +65,6 @@ class LaunchForm:
     wrong: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        if not self.shape.fields:
-            self.shape = shaped(self.reading.fields)
         if self.posted is not None:
             self._read(self.posted)
         elif self.start is not None:

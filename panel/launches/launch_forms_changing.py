@@ -40,7 +40,7 @@ class FormContent:
 
 
 def add_form(*, user: User, server: Server, dag_id: str, content: FormContent) -> FormDefinition:
-    """Raises Unprocessable; messages about params stand under ``shapes.NAME``. AirflowError when the Dag's params were
+    """Raises Unprocessable; messages about params stand under ``params.NAME``. AirflowError when the Dag's params were
     never read and cannot be now."""
     authorize(user, Action.SET_GUARD_RAILS)
     groups, users = _checked(server, dag_id, content)
@@ -116,7 +116,7 @@ def _checked(server: Server, dag_id: str, content: FormContent) -> tuple[list[Gr
     )
     if said := button_mistakes(content.button, fields):
         messages.setdefault("button", []).extend(said)
-    messages |= {f"shapes.{name}": said for name, said in shape_mistakes_by_name(content.shapes, fields).items()}
+    messages |= {f"params.{name}": said for name, said in shape_mistakes_by_name(content.shapes, fields).items()}
     groups = list(Group.objects.filter(name__in=content.groups))
     users = list(User.objects.filter(username__in=content.users))
     strangers = {

@@ -42,6 +42,10 @@ class NotReadable(Exception):
     """Why a source gave no options, in a sentence for people; it never repeats what the source said."""
 
 
+class Away(NotReadable):
+    """Its host does not answer, so that nothing else needs to be asked there for a while."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Place:
     host: OptionHost
@@ -74,14 +78,12 @@ def read_options(url: str) -> list[Option]:
     started = time.monotonic()
     try:
         body = _fetched(place, started)
-    except TimeoutError as error:
-        raise NotReadable(_("It did not answer within %(n)s seconds.") % {"n": round(SECONDS)}) from error
     except ssl.SSLCertVerificationError as error:
-        raise NotReadable(_("Its certificate does not hold.")) from error
+        raise Away(_("Its certificate does not hold.")) from error
     except (OSError, http.client.HTTPException, ValueError) as error:
-        if time.monotonic() - started >= SECONDS:
-            raise NotReadable(_("It did not answer within %(n)s seconds.") % {"n": round(SECONDS)}) from error
-        raise NotReadable(_("It cannot be reached.")) from error
+        if isinstance(error, TimeoutError) or time.monotonic() - started >= SECONDS:
+            raise Away(_("It did not answer within %(n)s seconds.") % {"n": round(SECONDS)}) from error
+        raise Away(_("It cannot be reached.")) from error
     return _options(body)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from panel.launches.entries import Entry, Unreadable, value_of_entry
+from panel.launches.entries import Entry, Unreadable, json_of_text, value_of_entry
 from panel.launches.fields import LISTS, Choice, Field, Kind
 
 
@@ -25,6 +25,8 @@ def value_of_texts(one: Field, texts: Sequence[str]) -> Any:
         return None if not text and one.nullable else _chosen(one, text).value
     if one.kind is Kind.BOOLEAN:
         return _truth(one, text)
+    if one.kind is Kind.OBJECT:
+        return json_of_text(text)
     return value_of_entry(one, Entry(text=text))
 
 
@@ -38,7 +40,7 @@ def texts_of_value(one: Field, value: Any) -> list[str] | None:
         return [item if isinstance(item, str) else json.dumps(item) for item in value] or [""]
     if one.kind is Kind.ENUM:
         return [_text_of_choice(one, value)]
-    if one.kind is Kind.JSON:
+    if one.kind in {Kind.JSON, Kind.OBJECT}:
         return [json.dumps(value, ensure_ascii=False, separators=(",", ":"))]
     return [value if isinstance(value, str) else json.dumps(value)]
 

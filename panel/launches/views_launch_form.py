@@ -53,10 +53,10 @@ def launch_form(request: HttpRequest, slug: str, dag_id: str) -> HttpResponseBas
     shape = shaped(reading.fields, _definition(user, server, dag_id, wanted))
     zone = timezone.get_current_timezone()
     if request.method == "POST":
-        return _submitted(request, server, LaunchForm(reading, zone, dict(request.POST.lists()), shape=shape))
+        return _submitted(request, server, LaunchForm(reading, shape, zone, dict(request.POST.lists())))
     start = prefill(user=user, server=server, shape=shape, dag_id=dag_id, query=request.GET)
     back = rollback_asked_for(request.GET.get("rollback", ""), start.launch)
-    return _form_page(request, server, LaunchForm(reading, zone, start=start, shape=shape), rollback=back)
+    return _form_page(request, server, LaunchForm(reading, shape, zone, start=start), rollback=back)
 
 
 @requires(Action.LAUNCH)
@@ -72,7 +72,7 @@ def launch_options(request: HttpRequest, slug: str, dag_id: str) -> HttpResponse
     name = request.GET.get("param", "")
     if name not in shape.options:
         raise Http404(_("This form has no such field with options of its own."))
-    form = LaunchForm(reading, timezone.get_current_timezone(), dict(request.GET.lists()), shape=shape)
+    form = LaunchForm(reading, shape, timezone.get_current_timezone(), dict(request.GET.lists()))
     control = form.control_of(name)
     control.errors = []
     return render(request, "launches/_field.html", {"control": control})

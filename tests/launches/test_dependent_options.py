@@ -157,7 +157,7 @@ def test_options_that_make_no_sense_are_refused_when_the_form_is_made(options, w
     change_dag(region=REGION, zones=ZONES)
     with pytest.raises(Unprocessable) as refused:
         make_form([{"name": "region", "mode": "shown", "options": options}])
-    assert words in " ".join(refused.value.fields["shapes.region"])
+    assert words in " ".join(refused.value.fields["params.region"])
 
 
 def test_options_of_options_are_refused(make_form, change_dag):
@@ -169,7 +169,7 @@ def test_options_of_options_are_refused(make_form, change_dag):
                 {"name": "rack", "mode": "shown", "options": {"on": "region", "table": {"eu-1": ["a"]}}},
             ]
         )
-    assert "one step is all there is" in refused.value.fields["shapes.rack"][0]
+    assert "one step is all there is" in refused.value.fields["params.rack"][0]
 
 
 # ── From a source ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -205,6 +205,19 @@ def test_without_any_known_options_nothing_is_launched_on_trust(by_url, launch, 
     assert "The options cannot be read: It answered with status 503." in fields["region"][0]
     page = text_of(as_user(deployer).get(URL + "&p.env=prod"))
     assert "The options cannot be read" in page
+
+
+def test_a_host_that_is_away_is_waited_for_once(by_url, launch, source, monkeypatch):
+    tried = []
+
+    def refuse(address, **more):
+        tried.append(address)
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr("socket.create_connection", refuse)
+    for env in ("prod", "staging", "prod"):
+        assert "It cannot be reached." in refusal(launch, env=env, region="eu-1")["region"][0]
+    assert len(tried) == 1
 
 
 def test_options_that_the_dag_would_not_take_are_left_out_and_counted(make_form, change_dag, source, as_user, deployer):

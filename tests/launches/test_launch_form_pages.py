@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 from django.contrib.auth.models import Group
 
-from panel.launches.launch_forms_changing import FormContent, change_form, set_only_forms
+from panel.launches.dag_forms import read_form
+from panel.launches.guard_rails_changing import set_guard_rails
+from panel.launches.launch_forms_changing import FormContent, add_form, change_form, set_only_forms
 from panel.launches.models import FormDefinition, Launch
 from panel.launches.shapes import shapes_of
 from panel.servers.models import Server
@@ -83,9 +85,20 @@ def test_a_form_that_does_not_fit_its_dag_says_so_before(form, change_dag, as_us
     assert "Saving takes them out of the form." in text_of(as_user(admin).get(EDIT))
 
 
-def test_the_confirmation_shows_every_param_and_the_forms_words(form, as_user, deployer, admin, server):
-    from panel.launches.guard_rails_changing import set_guard_rails
+def test_a_dag_without_params_is_launched_through_its_form_too(server, admin, fake_airflow, as_user, deployer):
+    fake_airflow.add_dag("plain", tasks=[])
+    read_form(server=server, dag_id="plain")
+    add_form(user=admin, server=server, dag_id="plain", content=FormContent("go", "Go", button="Go now"))
+    set_only_forms(user=admin, server=server, dag_id="plain", only_forms=True)
+    client, url = as_user(deployer), "/servers/prod/dags/plain/launch/?form=go"
+    page = client.get(url)
+    assert "Go now" in text_of(page)
+    form = page.context["form"]
+    client.post(url, {"launch-form": form.digest, "launch-key": form.key})
+    assert Launch.objects.get().form_slug == "go"
 
+
+def test_the_confirmation_shows_every_param_and_the_forms_words(form, as_user, deployer, admin, server):
     set_guard_rails(
         user=admin, server=server, dag_id="deploy", protects="values", values=[("env", "prod")], needs_approval=False
     )
@@ -205,6 +218,7 @@ def test_an_admin_makes_one_and_finds_it_as_it_was_entered(editor):
         ({"p-version-table": "prod = 1\nprod = 2"}, "more than once"),
         ({"p-version-table": '{"prod": "x"}'}, "a list of options for each value"),
         ({"p-version-table": ""}, "Give a table of options, or an address."),
+        ({"p-version-way": "fixed", "p-version": "1.0"}, "Only a param that is shown has options."),
         ({"p-version-table": "", "p-version-url": "https://evil.test/{env}"}, "LAUNCH_OPTION_HOSTS"),
     ],
 )

@@ -266,13 +266,13 @@ def test_a_new_param_of_the_dag_may_be_given(form, launch_through, change_dag):
         ({"button": "Deploy {version"}, "button", "A brace is open"),
         ({"groups": ["nobodies"]}, "groups", "Not known: nobodies"),
         ({"users": ["dora", "ghost"]}, "users", "Not known: ghost"),
-        ({"shapes": [{"name": "verison", "mode": "shown"}]}, "shapes.verison", "no such param"),
-        ({"shapes": [{"name": "env", "mode": "fixed", "value": "moon"}]}, "shapes.env", "not one of the choices"),
-        ({"shapes": [{"name": "env", "mode": "fixed"}]}, "shapes.env", "Say which value"),
-        ({"shapes": [{"name": "env", "mode": "shown", "value": 3}]}, "shapes.env", "This must be text"),
-        ({"shapes": [{"name": "env", "mode": "hidden", "value": "prod"}]}, "shapes.env", "What is hidden"),
-        ({"shapes": [{"name": "version", "mode": "hidden"}]}, "shapes.version", "cannot be hidden"),
-        ({"shapes": [{"name": "env", "mode": "shown"}] * 2}, "shapes.env", "more than once"),
+        ({"shapes": [{"name": "verison", "mode": "shown"}]}, "params.verison", "no such param"),
+        ({"shapes": [{"name": "env", "mode": "fixed", "value": "moon"}]}, "params.env", "not one of the choices"),
+        ({"shapes": [{"name": "env", "mode": "fixed"}]}, "params.env", "Say which value"),
+        ({"shapes": [{"name": "env", "mode": "shown", "value": 3}]}, "params.env", "This must be text"),
+        ({"shapes": [{"name": "env", "mode": "hidden", "value": "prod"}]}, "params.env", "What is hidden"),
+        ({"shapes": [{"name": "version", "mode": "hidden"}]}, "params.version", "cannot be hidden"),
+        ({"shapes": [{"name": "env", "mode": "shown"}] * 2}, "params.env", "more than once"),
     ],
 )
 def test_a_form_that_makes_no_sense_is_refused_at_its_field(wrong, field, words, make_form, deployer):
@@ -287,7 +287,7 @@ def test_a_secret_is_not_kept_in_a_form(make_form, change_dag):
     for shape in ({"mode": "fixed", "value": "s3cr3t"}, {"mode": "shown", "value": "s3cr3t"}):
         with pytest.raises(Unprocessable) as refused:
             make_form([{"name": "token", **shape}])
-        assert refused.value.fields["shapes.token"][0] == "A secret is not kept in a form."
+        assert refused.value.fields["params.token"][0] == "A secret is not kept in a form."
     with pytest.raises(Unprocessable) as refused:
         make_form(button="Deploy with {token}")
     assert "is a secret" in refused.value.fields["button"][0]

@@ -215,3 +215,17 @@ def task_free_run(deploy_dag, fake_airflow):
     run_id = "manual__2026-11-22T02:00:00+00:00"
     fake_airflow.add_run("deploy", run_id, conf={"version": "5", "env": "prod", "extra": 1})
     return run_id.replace("+", "%2B")
+
+
+def test_a_link_holds_an_object_as_json(server, fake_airflow, deployer, as_user):
+    schema = {"type": ["object", "null"], "properties": {"cpu": {"type": "integer"}}, "required": ["cpu"]}
+    fake_airflow.add_dag("sized", params={"size": {"value": {"cpu": 1}, "schema": schema, "description": None}})
+    url = "/servers/prod/dags/sized/launch/"
+    form = as_user(deployer).get(url, {"p.size": '{"cpu": 4}'}).context["form"]
+    ((_title, (control,)),) = form.sections
+    assert (form.said, control.parts[0].entry.text) == ([], "4")
+    form = as_user(deployer).get(url, {"none": "size"}).context["form"]
+    ((_title, (control,)),) = form.sections
+    assert (form.said, control.entry.none) == ([], True)
+    form = as_user(deployer).get(url, {"p.size": "{"}).context["form"]
+    assert "JSON" in form.said[0]
