@@ -56,7 +56,7 @@ def approve_launch(*, user: User, launch: Launch, comment: str = "") -> Launch:
     _check_decision(user, launch)
     if launch.server is None:
         raise Conflicting(_("This Airflow server was removed from Mapboard. Nothing can be started."))
-    if not _may_launch(launch.user):
+    if not may_launch(launch.user):
         raise Conflicting(_("%(name)s may no longer launch. Reject this launch.") % {"name": launch.username})
     check_freeze(launch.server, launch.dag_id)
     check_active(launch.server, launch.dag_id)
@@ -104,7 +104,7 @@ def objection(launch: Launch, server: Server) -> str:
 
     Asked before the first thing is sent: rights, freezes and guard rails may have changed since it was asked for.
     """
-    if not _may_launch(launch.user):
+    if not may_launch(launch.user):
         return _("%(name)s may no longer launch.") % {"name": launch.username}
     if said := freeze_words(server, launch.dag_id):
         return said
@@ -120,7 +120,7 @@ def objection(launch: Launch, server: Server) -> str:
 
 
 def _objection_to_approval(launch: Launch, server: Server) -> str:
-    if launch.decided_by is None or not _may_launch(launch.decided_by):
+    if launch.decided_by is None or not may_launch(launch.decided_by):
         return _("%(name)s, who approved it, may no longer do so.") % {"name": launch.decided_by_name or _("Nobody")}
     if launch.decided_by_id == launch.user_id:
         return _("A launch is approved by somebody else than the one who asked for it.")
@@ -142,7 +142,7 @@ def _changed(launch: Launch, reading: FormReading) -> str:
     return _("The Dag or the values are not those that approval was asked for. Launch it again.")
 
 
-def _may_launch(user: Any) -> bool:
+def may_launch(user: Any) -> bool:
     return user is not None and Action.LAUNCH in allowed_actions(user)
 
 

@@ -11,9 +11,7 @@ from tests.contract.stage import set_stage
 from tests.fakes.airflow import FakeAirflow
 
 REAL = pytest.param("real", marks=[pytest.mark.live, pytest.mark.timeout(600), pytest.mark.enable_socket])
-DAGS = [
-    f"contract_{name}" for name in ("daily", "group", "mapped", "params", "paused", "slow", "values")
-]
+DAGS = [f"contract_{name}" for name in ("daily", "group", "mapped", "params", "paused", "slow", "values")]
 
 
 @pytest.fixture(scope="session", params=["fake", REAL])

@@ -19,7 +19,12 @@ def order(site, request):
     def make(days: int, **more) -> BackfillOrder:
         tag = timedelta(microseconds=123_457)
         return BackfillOrder(
-            **{"dag_id": DAG, "from_date": first, "to_date": first + timedelta(days=days - 1) + tag, "max_active_runs": 2}
+            **{
+                "dag_id": DAG,
+                "from_date": first,
+                "to_date": first + timedelta(days=days - 1) + tag,
+                "max_active_runs": 2,
+            }
             | more
         )
 

@@ -122,8 +122,8 @@ class FakeAirflow(Stage):
         self._faults.append(Fault(**fault))
 
     def forbid(self, *what: str) -> None:
-        """Answer 403 "Forbidden" to everybody for ``xcom``, ``logs``, ``clear``, ``trigger``, ``backfill``, ``patch`` or
-        ``read``."""
+        """Answer 403 "Forbidden" to everybody for ``xcom``, ``logs``, ``clear``, ``trigger``, ``backfill``, ``patch``
+        or ``read``."""
         self.forbidden.update(what)
 
     def allow(self, *what: str) -> None:
