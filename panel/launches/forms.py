@@ -16,7 +16,7 @@ from panel.launches.dag_forms import FormReading
 from panel.launches.entries import Entry, Posted, Unreadable, entry_of_post, entry_of_value, instant_of, value_of_entry
 from panel.launches.fields import TEXTS, Field, Kind, sections_of
 from panel.launches.hints import hints_of
-from panel.launches.models import Launch
+from panel.launches.models import Backfill, Launch
 
 NOTE: Final = "launch-note"
 KEY: Final = "launch-key"
@@ -109,7 +109,7 @@ _INPUT_TYPES: Final = {Kind.DATE: "date", Kind.TIME: "time", Kind.EMAIL: "email"
 
 @dataclass
 class LaunchForm:
-    """Unbound (the defaults, or the values of an ``earlier`` launch) or posted.
+    """Unbound (the defaults, or the values of an ``earlier`` launch or backfill) or posted.
 
     ``values`` are typed, by param; ``errors`` are messages by param, ``note_errors`` those about the note,
     ``problems`` those about the form as a whole.
@@ -118,7 +118,7 @@ class LaunchForm:
     reading: FormReading
     zone: tzinfo
     posted: Posted | None = None
-    earlier: Launch | None = None
+    earlier: Launch | Backfill | None = None
     key: str = ""
     note: str = ""
     values: dict[str, Any] = field(default_factory=dict)
