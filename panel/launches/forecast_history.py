@@ -50,22 +50,23 @@ def history_of(dag: Dag, fields: Sequence[Field], params: Mapping[str, Any]) -> 
     ).exclude(reconciled_at=None)
     newest = ended.prefetch_related("mapped_tasks").order_by("-end_date")
     runs = list(newest.filter(state=SUCCESS)[:MOST_RUNS]) or list(newest[:MOST_RUNS])
-    runs = [run for run in runs if run.end_date > run.start_date and any(task.total for task in run.mapped_tasks.all())]
+    runs = [run for run in runs if any(task.total for task in run.mapped_tasks.all())]
     wanted = _values(fields, params)
     same = [run for run in runs if _values(fields, run.conf) == wanted]
     chosen = _readable(same if len(same) >= ENOUGH or len(same) == len(runs) else runs)
     spans = _spans(chosen)
-    past = [
-        PastRun(
-            started=run.start_date.timestamp(),
-            ended=run.end_date.timestamp(),
-            sizes={task.task_id: task.total for task in run.mapped_tasks.all()},
-            timings=Timings.of(spans[run.pk]),
-        )
-        for run in chosen
-    ]
+    past = [_past(run, Timings.of(spans[run.pk])) for run in chosen]
     together = Timings.of(span for run in chosen for span in spans[run.pk])
-    return History(past, together, same_values=bool(chosen) and all(run in same for run in chosen))
+    return History(
+        [run for run in past if run], together, same_values=bool(chosen) and all(run in same for run in chosen)
+    )
+
+
+def _past(run: DagRun, timings: Timings) -> PastRun | None:
+    if run.start_date is None or run.end_date is None or run.end_date <= run.start_date:
+        return None
+    sizes = {task.task_id: task.total for task in run.mapped_tasks.all()}
+    return PastRun(run.start_date.timestamp(), run.end_date.timestamp(), sizes, timings)
 
 
 def _values(fields: Sequence[Field], given: Mapping[str, Any]) -> str:
@@ -85,10 +86,10 @@ def _readable(runs: list[DagRun]) -> list[DagRun]:
 
 
 def _spans(runs: Sequence[DagRun]) -> dict[int, list[Span]]:
-    rows = Instance.objects.filter(mapped_task__run__in=runs, outcome__in=sorted(RAN), start_date__isnull=False)
+    rows = Instance.objects.filter(mapped_task__run__in=runs, outcome__in=sorted(RAN))
     found: dict[int, list[Span]] = defaultdict(list)
-    columns = rows.order_by().values_list("mapped_task__run_id", "outcome", "start_date", "end_date")
-    for run_id, outcome, start, end in columns.iterator():
+    columns = rows.order_by().values_list("mapped_task__run__pk", "outcome", "start_date", "end_date")
+    for run_pk, outcome, start, end in columns.iterator():
         if start is not None and end is not None:
-            found[run_id].append(Span(outcome, None, start.timestamp(), end.timestamp(), None))
+            found[run_pk].append(Span(outcome, None, start.timestamp(), end.timestamp(), None))
     return found

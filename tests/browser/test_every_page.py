@@ -31,6 +31,8 @@ PAGES = {
     "retry over several runs": f"{DAG}retry/?hours=720",
     "retry jobs": "/retry-jobs/",
     "launches": "/launches/",
+    "backfill, of a Dag without dates": f"{DAG}backfill/",
+    "backfills, none yet": f"{DAG}backfills/",
     "audit": "/audit/",
     "not found": "/no/such/page/",
 }

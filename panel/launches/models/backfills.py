@@ -10,7 +10,7 @@ from typing import Any
 from django.conf import settings
 from django.db import models
 
-from panel.launches.backfill_states import MOVING, OPEN, BackfillState, Reprocess
+from panel.launches.backfill_states import MOVING, OPEN, WAITING, BackfillState, Reprocess
 from panel.mirror.models import MASKED
 from panel.servers.models import Server
 
@@ -110,7 +110,8 @@ class Backfill(models.Model):
     @property
     def ended(self) -> int:
         """Runs that ended or never will begin."""
-        return self.planned - sum(self.counts.get(state, 0) for state in ("running", "queued", "waiting"))
+        going: int = sum(self.counts.get(state, 0) for state in (*MOVING, WAITING))
+        return self.planned - going
 
     @property
     def can_be_cancelled(self) -> bool:
