@@ -9,13 +9,14 @@ from django import forms
 from django.utils import timezone
 from django.utils.translation import gettext_lazy
 
-from panel.launches.backfill_orders import Asked
+from panel.launches.backfill_orders import Asked, problems_of
 from panel.launches.backfill_states import Reprocess
 from panel.launches.dag_forms import FormReading
 from panel.launches.entries import Posted
 from panel.launches.forms import LaunchForm
 from panel.launches.models import Backfill
 from panel.problems import Problem
+from panel.servers.models import Server
 
 START: Final = "backfill-start"
 """The button that starts what was looked at."""
@@ -77,6 +78,13 @@ class BackfillForm:
     def carried(self) -> list[tuple[str, str]]:
         """What was posted, to be posted again with the start."""
         return [(name, text) for name, text in self.conf.carried if name != START]
+
+    def check_range(self, server: Server) -> None:
+        """What can be said about the range by itself, so that it is said together with what else is wrong."""
+        if self.range.is_valid():
+            found = problems_of(self.asked(), server, self.reading.form.dag_id)
+            for name in self.range.fields.keys() & found.keys():
+                self.range.add_error(name, found[name])
 
     def asked(self) -> Asked:
         entered = self.range.cleaned_data

@@ -105,6 +105,7 @@ def pause_backfill(*, user: User, backfill: Backfill) -> Backfill:
 
 def resume_backfill(*, user: User, backfill: Backfill) -> Backfill:
     """Start runs again. Raises Conflicting, AirflowError; also while nothing may start."""
+    authorize(user, Action.LAUNCH)
     if backfill.server is not None:
         check_freeze(backfill.server, backfill.dag_id)
     return _steer(user, backfill, "unpause")

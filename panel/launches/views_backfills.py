@@ -26,12 +26,13 @@ from panel.launches.backfill_looks import look_at_backfill
 from panel.launches.backfill_orders import why_no_backfills
 from panel.launches.backfill_states import RUN_STATES
 from panel.launches.backfills import cancel_backfill, pause_backfill, request_backfill, resume_backfill
+from panel.launches.comparison import compared
 from panel.launches.dag_forms import FormReading, read_form
 from panel.launches.forecast_words import advice_words, basis_words, unknown_words
 from panel.launches.forecasting import Forecast
 from panel.launches.forms import BACK
 from panel.launches.found import found_backfill, found_server
-from panel.launches.guard_rails import freeze_words, guard_rails_of, protection_of
+from panel.launches.guard_rails import freeze_words, guard_rails_of
 from panel.launches.models import Backfill
 from panel.launches.selectors import dag_is_known
 from panel.mirror.live_pages import live_page
@@ -65,6 +66,7 @@ def _submitted(request: HttpRequest, server: Server, reading: FormReading) -> Ht
     form = BackfillForm(reading, timezone.get_current_timezone(), posted=dict(request.POST.lists()))
     if BACK in request.POST:
         return _form_page(request, server, form)
+    form.check_range(server)
     if not form.is_good:
         return _form_page(request, server, form, status=HTTPStatus.UNPROCESSABLE_ENTITY)
     try:
@@ -181,7 +183,7 @@ def _look_page(request: HttpRequest, server: Server, form: BackfillForm, *, conf
         "asked": asked,
         "first_dates": look.dates[:DATES_SHOWN],
         "more_dates": max(0, len(look.dates) - DATES_SHOWN),
-        "protection": protection_of(server, dag_id, form.conf.fields, asked.params),
+        "comparison": compared(form.conf.fields, asked.params, None),
         "confirming": confirming,
         **_forecast_context(look.forecast),
     }

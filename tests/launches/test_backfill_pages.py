@@ -155,6 +155,13 @@ def test_what_is_wrong_is_said_at_its_field_and_nothing_starts(changes, said, do
     assert fake_airflow.calls("POST", "/backfills") == []
 
 
+def test_all_that_is_wrong_is_said_at_once(dora, entered):
+    wrong = {"backfill-to_date": "2026-10-01T00:00", "p-depth": "9"}
+    shown = text_of(dora.post(FORM, entered(dora) | wrong))
+    assert "Before its beginning." in shown
+    assert "Enter 5 or less." in shown
+
+
 def test_a_form_that_was_opened_before_the_dag_changed_is_noticed(dora, entered):
     answer = dora.post(FORM, entered(dora) | {"launch-form": "older", "backfill-start": "1"})
     assert answer.status_code == 422
