@@ -22,6 +22,7 @@ from panel.airflow.dags import DagsNamespace
 from panel.airflow.instances import InstancesNamespace
 from panel.airflow.logs import LogsNamespace
 from panel.airflow.models import Version
+from panel.airflow.pools import PoolsNamespace
 from panel.airflow.runs import RunsNamespace
 from panel.airflow.transport import Limits, Transport, decoded, open_http
 from panel.airflow.xcoms import XComsNamespace
@@ -74,6 +75,7 @@ class Airflow:
         self.xcoms = XComsNamespace(self._transport, self._known_capabilities)
         self.logs = LogsNamespace(self._transport)
         self.audit = AuditNamespace(self._transport)
+        self.pools = PoolsNamespace(self._transport)
         self.backfills = BackfillsNamespace(self._transport)
         self.bulk_reads = BulkReadsNamespace(self._transport, self._known_capabilities)
 

@@ -123,6 +123,13 @@ class Backfill(Struct, frozen=True):
     completed_at: datetime | None = None
 
 
+class Pool(Struct, frozen=True):
+    """A row of ``GET /api/v2/pools``; below zero slots it has no bound."""
+
+    name: str
+    slots: int
+
+
 class PlannedRun(Struct, frozen=True):
     """A row of a backfill's dry run; without a ``logical_date`` in Dags whose schedule is partitioned (3.2+)."""
 

@@ -19,7 +19,7 @@ from panel.launches.backfill_orders import KEY_LENGTH, MOST_RUNS, Asked, problem
 from panel.launches.backfill_selectors import known_in_airflow
 from panel.launches.conf import conf_errors, secret_names
 from panel.launches.dag_forms import FormReading, read_form
-from panel.launches.forecast_history import forecast_for
+from panel.launches.forecast_history import forecast_for, pools_of
 from panel.launches.forecasting import Forecast
 from panel.launches.guard_rails import Protection, freeze_words, protection_of
 from panel.launches.models import Backfill
@@ -59,6 +59,7 @@ def look_at_backfill(
         with open_client(server) as airflow:
             dates = dates_of(airflow, asked, dag_id)
             active = active_backfill(airflow, dag_id)
+            pools = pools_of(airflow)
     except Invalid as error:
         raise _refused(error, reading, asked) from error
     told = forecast_for(
@@ -68,6 +69,7 @@ def look_at_backfill(
         max_active_runs=asked.max_active_runs,
         fields=reading.fields,
         params=asked.params,
+        pools=pools,
     )
     protection = protection_of(server, dag_id, reading.fields, asked.params)
     obstacles = [

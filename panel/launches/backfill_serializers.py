@@ -98,6 +98,7 @@ class ForecastSerializer(serializers.Serializer[Forecast]):
     instances_high = serializers.IntegerField(allow_null=True)
     peak_low = serializers.IntegerField(allow_null=True)
     peak_high = serializers.IntegerField(allow_null=True)
+    pool_slots = serializers.IntegerField(allow_null=True, help_text="Of the pools of its mapped tasks.")
     seconds = serializers.FloatField(allow_null=True)
     seconds_low = serializers.FloatField(allow_null=True)
     seconds_high = serializers.FloatField(allow_null=True)

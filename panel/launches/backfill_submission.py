@@ -8,6 +8,7 @@ backfills is looked through for that moment: it says whether ours is there. What
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -29,7 +30,7 @@ from panel.launches.backfill_orders import order_of, why_no_backfills
 from panel.launches.backfill_states import WAITING, BackfillState
 from panel.launches.conf import conf_errors, secret_names
 from panel.launches.dag_forms import FormReading, fetch_form, known_fields
-from panel.launches.forecast_history import forecast_for
+from panel.launches.forecast_history import forecast_for, pools_of
 from panel.launches.guard_rails import freeze_words, protection_of
 from panel.launches.models import Backfill, BackfillRun
 from panel.launches.selectors import unclaimed
@@ -106,7 +107,8 @@ def _find_or_send(airflow: Airflow, backfill: Backfill, server: Server) -> Verdi
         return Refused(f"{problem.message} {_('Nothing was started.')}")
     if not dates:
         return _nothing(_("Airflow has nothing to run: every date of this range has a run already, or there is none."))
-    return _send(airflow, backfill, server) if _mark_sent(backfill, server, dates) else None
+    pools = pools_of(airflow) if backfill.sent_at is None else {}
+    return _send(airflow, backfill, server) if _mark_sent(backfill, server, dates, pools) else None
 
 
 def _refused_before_sending(backfill: Backfill, server: Server) -> Refused | None:
@@ -153,14 +155,14 @@ def _ours(airflow: Airflow, backfill: Backfill) -> AirflowBackfill | None:
     return next((one for one in found if (one.from_date, one.to_date) == (backfill.from_date, backfill.to_date)), None)
 
 
-def _mark_sent(backfill: Backfill, server: Server, dates: list[datetime]) -> bool:
+def _mark_sent(backfill: Backfill, server: Server, dates: list[datetime], pools: Mapping[str, int]) -> bool:
     """Keep that it may have been sent, the runs it will make, and what they were foreseen to be."""
     now = timezone.now()
     mine = Backfill.objects.filter(pk=backfill.pk, claim=backfill.claim, state=BackfillState.SUBMITTING)
     kept: dict[str, Any] = {"claimed_until": now + CLAIM, "planned": len(dates), "counts": {WAITING: len(dates)}}
     if backfill.sent_at is None:
         mine = mine.filter(sent_at=None)
-        kept |= {"sent_at": now, "forecast": _foreseen(backfill, server, len(dates))}
+        kept |= {"sent_at": now, "forecast": _foreseen(backfill, server, len(dates), pools)}
     with transaction.atomic():
         if not mine.update(**kept):
             return False
@@ -173,7 +175,7 @@ def _mark_sent(backfill: Backfill, server: Server, dates: list[datetime]) -> boo
     return True
 
 
-def _foreseen(backfill: Backfill, server: Server, runs: int) -> dict[str, Any]:
+def _foreseen(backfill: Backfill, server: Server, runs: int, pools: Mapping[str, int]) -> dict[str, Any]:
     told = forecast_for(
         server=server,
         dag_id=backfill.dag_id,
@@ -181,6 +183,7 @@ def _foreseen(backfill: Backfill, server: Server, runs: int) -> dict[str, Any]:
         max_active_runs=backfill.max_active_runs,
         fields=known_fields(server, backfill.dag_id),
         params=backfill.params,
+        pools=pools,
     )
     return told.as_dict()
 

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from panel.airflow import Airflow, Rejected
 from panel.domain.states import FINISHED_RUN, SUCCESS
 from panel.domain.timings import RAN, Span, Timings
 from panel.launches.conf import digest
@@ -28,16 +29,33 @@ def forecast_for(
     max_active_runs: int,
     fields: Sequence[Field],
     params: Mapping[str, Any],
+    pools: Mapping[str, int],
 ) -> Forecast:
-    """The forecast of a backfill of so many runs with these values."""
+    """The forecast of a backfill of so many runs with these values. ``pools``: slots by name, as far as known."""
     dag = Dag.objects.filter(server=server, dag_id=dag_id).first()
     plan = Plan(
         runs=runs,
         max_active_runs=max_active_runs,
         max_active_tasks=dag.max_active_tasks if dag else None,
         has_task_limits=dag.has_task_limits if dag else None,
+        pool_slots=_slots(dag, pools) if dag else None,
     )
     return forecast(plan, history_of(dag, fields, params) if dag else History())
+
+
+def pools_of(airflow: Airflow) -> dict[str, int]:
+    """Slots by pool; none where this login may not see them. Raises AirflowError."""
+    try:
+        return {pool.name: pool.slots for pool in airflow.pools.list()}
+    except Rejected:
+        return {}
+
+
+def _slots(dag: Dag, pools: Mapping[str, int]) -> int | None:
+    """Of all pools together that the mapped tasks take slots of; ``None`` where one has no bound or is not known."""
+    names = {task.get("pool", "") for task in dag.tasks if task.get("is_mapped")}
+    slots = [pools.get(name, -1) for name in names]
+    return sum(slots) if slots and min(slots) >= 0 else None
 
 
 def history_of(dag: Dag, fields: Sequence[Field], params: Mapping[str, Any]) -> History:

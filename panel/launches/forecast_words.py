@@ -32,6 +32,13 @@ def unknown_words(told: Forecast) -> str:
             "No two runs of the past went on at once. Whether they share a limit (max_active_tis_per_dag, a pool, the "
             "slots of the executor) Airflow does not tell, hence the wide range."
         )
+    if told.pool_slots is not None and told.peak_high == told.pool_slots:
+        said = ngettext(
+            "The pool of its mapped tasks has %(n)s slot for all runs together: more at once would not be faster.",
+            "The pool of its mapped tasks has %(n)s slots for all runs together: more at once would not be faster.",
+            told.pool_slots,
+        )
+        return said % {"n": grouped_words(told.pool_slots)}
     if told.sharing is Sharing.SHARED:
         return _("Runs that went on at once shared a limit: more of them at once would not be faster.")
     return ""

@@ -67,13 +67,14 @@ class History:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """``max_active_tasks`` bounds the instances of one run at once; ``has_task_limits``: some task has a bound of its
-    own. ``None`` is not known."""
+    """``max_active_tasks`` bounds the instances of one run at once, ``pool_slots`` those of all runs (and of whoever
+    else uses the pool); ``has_task_limits``: some task has a bound of its own. ``None`` is not known."""
 
     runs: int
     max_active_runs: int
     max_active_tasks: int | None = None
     has_task_limits: bool | None = None
+    pool_slots: int | None = None
 
     @property
     def at_once(self) -> int:
@@ -113,6 +114,7 @@ class Forecast:
     instances_high: int | None = None
     peak_low: int | None = None
     peak_high: int | None = None
+    pool_slots: int | None = None
     seconds: float | None = None
     seconds_low: float | None = None
     seconds_high: float | None = None
@@ -125,6 +127,13 @@ class Forecast:
     @property
     def per_run(self) -> int:
         return sum(task.typical for task in self.tasks)
+
+    @property
+    def about_seconds(self) -> float:
+        """The likely time, as exactly as it is worth saying."""
+        seconds = self.seconds or 0.0
+        step = 60 if seconds >= 600 else 10 if seconds >= 60 else 1
+        return max(1, round(seconds / step)) * step
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -160,6 +169,7 @@ def forecast(plan: Plan, history: History) -> Forecast:
         instances_high=plan.runs * sum(task.high for task in tasks),
         peak_low=peak_low,
         peak_high=peak_high,
+        pool_slots=plan.pool_slots,
         seconds=round(likely, 1),
         seconds_low=round(low, 1),
         seconds_high=round(high, 1),
@@ -187,6 +197,8 @@ def _peak(run: PastRun) -> int:
 def _sharing(plan: Plan, history: History) -> Sharing:
     """Airflow counts ``max_active_tasks`` for each run apart; every other limit may be one for all runs together."""
     single = max(_peak(run) for run in history.runs)
+    if plan.pool_slots is not None and single >= plan.pool_slots:
+        return Sharing.SHARED  # one run fills the pool
     overlap = overlap_of(history.runs, history.runs)
     if overlap >= OVERLAPPED:
         return Sharing.SHARED if history.together.peak() <= HINDERED * overlap * single else Sharing.APART
@@ -196,6 +208,12 @@ def _sharing(plan: Plan, history: History) -> Sharing:
 
 def _peaks(plan: Plan, history: History, sharing: Sharing) -> tuple[int, int]:
     """The fewest and the most instances that may run at once."""
+    low, high = _peaks_by_history(plan, history, sharing)
+    most = high if plan.pool_slots is None else plan.pool_slots
+    return min(low, most), min(high, most)
+
+
+def _peaks_by_history(plan: Plan, history: History, sharing: Sharing) -> tuple[int, int]:
     single = max(_peak(run) for run in history.runs)
     if plan.max_active_tasks is not None:
         single = min(single, plan.max_active_tasks)

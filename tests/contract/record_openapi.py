@@ -34,6 +34,7 @@ CALLS = {
     "/api/v2/backfills/{backfill_id}/cancel": ["put"],
     "/api/v2/eventLogs": ["get"],
     "/api/v2/importErrors": ["get"],
+    "/api/v2/pools": ["get"],
     RUN: ["get", "patch"],
     RUN + "/wait": ["get"],
     INSTANCES: ["get", "patch"],

@@ -48,6 +48,11 @@ def test_the_dag_says_that_it_can_be_backfilled(site):
     assert site.client().dags.details("contract_mapped").can_be_backfilled is False
 
 
+def test_pools_have_slots(site):
+    slots = {pool.name: pool.slots for pool in site.client().pools.list()}
+    assert slots["default_pool"] == 128
+
+
 def test_a_dry_run_names_the_dates_both_ends_included_and_makes_nothing(site, order):
     dates = [row.logical_date for row in site.client().backfills.dry_run(order(3))]
     first = order(3).from_date

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import deepcopy
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -41,7 +42,12 @@ def daily_dag(server, fake_airflow):
     """The Dag "reports" on the fake Airflow: daily, and mapped over four shops."""
     tasks = [Task("report_shop", is_mapped=True, expands=4, downstream=["send"]), Task("send", trigger_rule="all_done")]
     return fake_airflow.add_dag(
-        DAG, params=PARAMS, tasks=tasks, schedule=timedelta(days=1), max_active_tasks=16, work=lambda row: row.map_index
+        DAG,
+        params=deepcopy(PARAMS),
+        tasks=tasks,
+        schedule=timedelta(days=1),
+        max_active_tasks=16,
+        work=lambda row: row.map_index,
     )
 
 

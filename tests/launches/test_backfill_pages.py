@@ -114,6 +114,17 @@ def test_365_times_1000_in_words():
     assert "from 10 to 1" in at_once
 
 
+def test_pools_that_may_not_be_seen_are_no_obstacle(dora, entered, server, fake_airflow):
+    dora.get(FORM)
+    past_runs(fake_airflow, server, [(400, 340), (300, 240)], conf={"region": "us", "depth": 3})
+    fake_airflow.world.pools["default_pool"] = 2
+    assert "The pool of its mapped tasks has 2 slots" in text_of(dora.post(FORM, entered(dora)))
+    fake_airflow.forbid("pools")
+    answer = dora.post(FORM, entered(dora))
+    assert answer.status_code == 200
+    assert answer.context["forecast"].pool_slots is None
+
+
 def test_it_starts_once_however_often_one_clicks(dora, entered, fake_airflow):
     posted = entered(dora) | {"backfill-start": "1"}
     first, second = dora.post(FORM, posted), dora.post(FORM, posted)

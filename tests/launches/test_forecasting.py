@@ -73,6 +73,14 @@ def test_a_limit_of_the_dag_is_one_of_each_run():
     assert told.seconds == pytest.approx(5 * (60 + START_SECONDS))
 
 
+def test_a_pool_is_a_limit_of_all_runs_together():
+    told = forecast(Plan(10, 2, pool_slots=10), ALONE)
+    assert (told.sharing, told.peak_low, told.peak_high) == ("shared", 10, 10)
+    assert told.seconds == pytest.approx(10 * 60 + 5 * START_SECONDS), "more runs at once do not help"
+    assert forecast(Plan(10, 4, pool_slots=25), ALONE).peak_high == 25
+    assert forecast(Plan(10, 2, pool_slots=128), ALONE).peak_high == 20
+
+
 def test_a_limit_that_was_lowered_since_holds_for_the_peak():
     assert forecast(Plan(10, 2, max_active_tasks=4), ALONE).peak_high == 8
 
@@ -142,8 +150,10 @@ def mirrored(server, daily_dag, fake_airflow):
     return fields
 
 
-def told_of(server, fields, **params):
-    return forecast_for(server=server, dag_id=DAG, runs=6, max_active_runs=2, fields=fields, params=params)
+def told_of(server, fields, pools=None, **params):
+    return forecast_for(
+        server=server, dag_id=DAG, runs=6, max_active_runs=2, fields=fields, params=params, pools=pools or {}
+    )
 
 
 @pytest.mark.django_db
@@ -152,6 +162,14 @@ def test_the_mirrors_runs_are_the_past(server, mirrored):
     assert (told.based_on, told.same_values, told.instances) == (3, True, 24)
     assert (told.peak_low, told.peak_high) == (2, 4)
     assert 3 * 60 <= told.seconds <= 6 * 62
+
+
+@pytest.mark.django_db
+def test_the_pools_of_its_mapped_tasks_bound_it(server, mirrored):
+    assert told_of(server, mirrored, {"default_pool": 3}).peak_high == 3
+    assert told_of(server, mirrored, {"default_pool": 2}).sharing == "shared"
+    assert told_of(server, mirrored, {"default_pool": -1}).pool_slots is None, "without a bound"
+    assert told_of(server, mirrored, {"other": 1}).pool_slots is None, "not known"
 
 
 @pytest.mark.django_db
@@ -178,4 +196,6 @@ def test_runs_that_failed_count_only_where_none_succeeded(server, mirrored, fake
 
 @pytest.mark.django_db
 def test_a_dag_that_the_mirror_does_not_know_has_no_past(server, daily_dag):
-    assert not forecast_for(server=server, dag_id="nothing", runs=3, max_active_runs=1, fields=[], params={}).is_known
+    assert not forecast_for(
+        server=server, dag_id="nothing", runs=3, max_active_runs=1, fields=[], params={}, pools={}
+    ).is_known

@@ -30,6 +30,7 @@ from tests.fakes.airflow import (
     instances_api,
     marking,
     plugin_api,
+    pools_api,
     results_api,
     run_marks_api,
     runs_api,
@@ -94,6 +95,7 @@ class FakeAirflow(Stage):
             marking,
             audit_api,
             backfills_api,
+            pools_api,
             run_marks_api,
         ):
             room.add_routes(self._routes, self)

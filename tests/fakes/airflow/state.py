@@ -177,6 +177,8 @@ class World:
     keys: dict[tuple[str, str, str, int], set[str]] = field(default_factory=dict)
     """Which XCom keys an instance has."""
     import_errors: list[dict[str, Any]] = field(default_factory=list)
+    pools: dict[str, int] = field(default_factory=lambda: {"default_pool": 128})
+    """Slots by name."""
     backfills: dict[int, Backfill] = field(default_factory=dict)
     effects: Effects = field(default_factory=Effects)
     events: list[dict[str, Any]] = field(default_factory=list)
