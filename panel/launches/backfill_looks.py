@@ -105,7 +105,7 @@ def active_backfill(airflow: Airflow, dag_id: str) -> AirflowBackfill | None:
 
 def named(server: Server, active: AirflowBackfill) -> str:
     """Which backfill stands in the way, and whose it is."""
-    if ours := known_in_airflow(server, active.id):
+    if ours := known_in_airflow(server, active.id, active.to_date):
         return named_ours(ours)
     return _(
         "Airflow has an active backfill of this Dag already, started outside of Mapboard: number %(id)s, from "

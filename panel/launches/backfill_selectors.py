@@ -47,9 +47,9 @@ def open_backfill(server: Server, dag_id: str) -> Backfill | None:
     return Backfill.objects.filter(server=server, dag_id=dag_id, state__in=OPEN).order_by("created_at").first()
 
 
-def known_in_airflow(server: Server, airflow_id: int) -> Backfill | None:
-    """Ours, by Airflow's id."""
-    return Backfill.objects.filter(server=server, airflow_id=airflow_id).first()
+def known_in_airflow(server: Server, airflow_id: int, to_date: datetime) -> Backfill | None:
+    """Ours, by Airflow's id and the end that only ours has: an Airflow that was set up anew counts from 1 again."""
+    return Backfill.objects.filter(server=server, airflow_id=airflow_id, to_date=to_date).first()
 
 
 def runs_of(backfill: Backfill) -> QuerySet[BackfillRun]:

@@ -18,7 +18,7 @@ from panel.airflow import Backfill as AirflowBackfill
 from panel.domain.states import FAILED, FINISHED_RUN, QUEUED
 from panel.launches.backfill_orders import MOST_RUNS
 from panel.launches.backfill_selectors import ASK_EVERY, backfills_to_ask_about, due_backfills
-from panel.launches.backfill_states import LEFT_OUT, NEVER_RAN, WAITING, BackfillState
+from panel.launches.backfill_states import LEFT_OUT, MOVING, NEVER_RAN, WAITING, BackfillState
 from panel.launches.models import Backfill, BackfillRun
 from panel.servers.client import open_client
 from panel.wake import wake
@@ -65,23 +65,15 @@ def _asked_again(backfill: Backfill, now: datetime) -> bool:
 def _follow(airflow: Airflow, backfill: Backfill, now: datetime) -> None:
     try:
         found = airflow.backfills.get(backfill.airflow_id or 0)
+        over = found.completed_at is not None
+        whole = over or backfill.read_whole_at is None or backfill.read_whole_at < now - WHOLE_EVERY
+        rows = _rows(airflow, backfill, whole=whole)
     except NotFound:
-        gone = _("Airflow no longer has this backfill: it was deleted there.")
-        Backfill.objects.filter(pk=backfill.pk).exclude(state__in=_OVER).update(
-            state=BackfillState.DONE, message=gone, finished_at=now, version=F("version") + 1
-        )
+        _gone(backfill, now)
         return
-    over = found.completed_at is not None
-    whole = over or backfill.read_whole_at is None or backfill.read_whole_at < now - WHOLE_EVERY
-    since = None if whole or backfill.synced_at is None else backfill.synced_at + airflow.clock_ahead - MARGIN
-    rows = airflow.runs.list(
-        backfill.dag_id,
-        dates=(backfill.from_date, backfill.to_date),
-        run_type="backfill",
-        updated_after=since,
-        order_by="logical_date",
-        limit=2 * MOST_RUNS,
-    )
+    if found.to_date != backfill.to_date:  # an Airflow that was set up anew counts from 1 again
+        _gone(backfill, now)
+        return
     with transaction.atomic():
         changed = _store_runs(backfill, rows, over=over)
         counts = dict(Counter(BackfillRun.objects.filter(backfill=backfill).values_list("state", flat=True)))
@@ -95,6 +87,28 @@ def _follow(airflow: Airflow, backfill: Backfill, now: datetime) -> None:
             changes["finished_at"] = found.completed_at
         # Conditional: who cancelled it meanwhile is not overruled by what was read before.
         Backfill.objects.filter(pk=backfill.pk, state=backfill.state).update(**changes)
+
+
+def _rows(airflow: Airflow, backfill: Backfill, *, whole: bool) -> list[DagRun]:
+    """Its runs in Airflow, and those of earlier backfills of the range; all, or what changed since the last look."""
+    since = None if whole or backfill.synced_at is None else backfill.synced_at + airflow.clock_ahead - MARGIN
+    return airflow.runs.list(
+        backfill.dag_id,
+        dates=(backfill.from_date, backfill.to_date),
+        run_type="backfill",
+        updated_after=since,
+        order_by="logical_date",
+        limit=2 * MOST_RUNS,
+    )
+
+
+def _gone(backfill: Backfill, now: datetime) -> None:
+    said = _("Airflow no longer has this backfill, or its Dag: it was deleted there.")
+    state = BackfillState.DONE if backfill.state not in _OVER else backfill.state
+    ended = {name: count for name, count in backfill.counts.items() if name not in MOVING}
+    Backfill.objects.filter(pk=backfill.pk).update(
+        state=state, message=said, counts=ended, finished_at=backfill.finished_at or now, version=F("version") + 1
+    )
 
 
 def _state(backfill: Backfill, found: AirflowBackfill, counts: dict[str, int]) -> str:

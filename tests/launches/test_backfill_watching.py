@@ -202,7 +202,28 @@ def test_while_airflow_is_away_what_was_known_stays(started, fake_airflow):
 def test_one_that_airflow_no_longer_has_is_said(started, fake_airflow):
     fake_airflow.world.backfills.clear()
     backfill = watched(started)
-    assert (backfill.state, backfill.message) == ("done", "Airflow no longer has this backfill: it was deleted there.")
+    assert (backfill.state, backfill.is_live) == ("done", False)
+    assert "no longer has this backfill" in backfill.message
+
+
+def test_one_whose_dag_was_deleted_is_said(started, fake_airflow):
+    fake_airflow.remove_dag(DAG)
+    backfill = watched(started)
+    assert (backfill.state, backfill.is_live) == ("done", False)
+
+
+def test_another_one_with_its_number_is_not_taken_for_it(started, fake_airflow):
+    """Airflow was set up anew, and counts from 1 again."""
+    made(fake_airflow).to_date = day(28)
+    assert "no longer has this backfill" in watched(started).message
+
+
+def test_a_new_one_may_get_a_number_that_an_old_one_had(started, fake_airflow, backfilled):
+    fake_airflow.world.backfills.clear()
+    fake_airflow.world.runs.clear()
+    watched(started)
+    again = worked(backfilled(1, 5))
+    assert (again.state, again.airflow_id) == ("running", started.airflow_id)
 
 
 def test_the_sweep_wakes_the_worker_for_what_is_due(

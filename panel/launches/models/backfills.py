@@ -75,7 +75,6 @@ class Backfill(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["user", "idempotency_key"], name="backfill_key_once_a_user"),
             models.UniqueConstraint(fields=["server_slug", "dag_id", "to_date"], name="backfill_tag_once"),
-            models.UniqueConstraint(fields=["server", "airflow_id"], name="backfill_once_in_airflow"),
         ]
         indexes = [
             models.Index(fields=["state", "next_attempt_at"], name="backfills_due"),
