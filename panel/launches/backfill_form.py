@@ -53,15 +53,21 @@ class RangeForm(forms.Form):
 
 
 class BackfillForm:
-    """Unbound (a week ago until yesterday, or what an ``earlier`` one was) or posted."""
+    """Unbound (a week ago until yesterday, or what an ``earlier`` one was) or posted. ``most`` runs at a time are
+    allowed."""
 
     def __init__(
-        self, reading: FormReading, zone: tzinfo, posted: Posted | None = None, earlier: Backfill | None = None
+        self,
+        reading: FormReading,
+        zone: tzinfo,
+        posted: Posted | None = None,
+        earlier: Backfill | None = None,
+        most: int = AT_ONCE,
     ) -> None:
         self.conf = LaunchForm(reading, zone, posted=posted, earlier=earlier)
         self.reading = reading
         if posted is None:
-            self.range = RangeForm(initial=_begun(earlier))
+            self.range = RangeForm(initial=_begun(earlier, most))
         else:
             self.range = RangeForm({name: texts[-1] for name, texts in posted.items() if texts})
 
@@ -105,7 +111,7 @@ class BackfillForm:
         self.conf.add(problem.message, {name: said for name, said in problem.fields.items() if name not in ours})
 
 
-def _begun(earlier: Backfill | None) -> dict[str, Any]:
+def _begun(earlier: Backfill | None, most: int) -> dict[str, Any]:
     if earlier is not None:
         names = ("from_date", "reprocess", "max_active_runs", "run_backwards")
         return {name: getattr(earlier, name) for name in names} | {"to_date": earlier.until}
@@ -114,5 +120,5 @@ def _begun(earlier: Backfill | None) -> dict[str, Any]:
         "from_date": today - timedelta(days=7),
         "to_date": today - timedelta(days=1),
         "reprocess": Reprocess.NONE,
-        "max_active_runs": AT_ONCE,
+        "max_active_runs": min(AT_ONCE, most),
     }

@@ -23,7 +23,7 @@ from panel.keyset import keyset_page
 from panel.launches import backfill_selectors
 from panel.launches.backfill_form import START, BackfillForm
 from panel.launches.backfill_looks import look_at_backfill
-from panel.launches.backfill_orders import why_no_backfills
+from panel.launches.backfill_orders import most_at_once, why_no_backfills
 from panel.launches.backfill_states import RUN_STATES
 from panel.launches.backfills import cancel_backfill, pause_backfill, request_backfill, resume_backfill
 from panel.launches.comparison import compared
@@ -35,7 +35,7 @@ from panel.launches.found import found_backfill, found_server
 from panel.launches.guard_rails import freeze_words, guard_rails_of
 from panel.launches.models import Backfill
 from panel.launches.selectors import dag_is_known
-from panel.mirror.live_pages import live_page
+from panel.mirror.live_pages import live_page, shows_all
 from panel.problems import Conflicting, Problem
 from panel.servers.models import Server
 
@@ -58,7 +58,8 @@ def backfill_form(request: HttpRequest, slug: str, dag_id: str) -> HttpResponseB
         return render(request, "launches/form_unavailable.html", context, status=_status_of(error))
     if request.method == "POST":
         return _submitted(request, server, reading)
-    form = BackfillForm(reading, timezone.get_current_timezone(), earlier=_earlier(request, server, dag_id))
+    earlier, most = _earlier(request, server, dag_id), most_at_once(server, dag_id)
+    form = BackfillForm(reading, timezone.get_current_timezone(), earlier=earlier, most=most)
     return _form_page(request, server, form)
 
 
@@ -118,6 +119,9 @@ def backfill_list(request: HttpRequest, slug: str, dag_id: str) -> HttpResponse:
 @require_GET
 def backfill_detail(request: HttpRequest, backfill_id: UUID) -> HttpResponse:
     backfill = found_backfill(backfill_id)
+    version, synced_at = f"{backfill.version}-{backfill.state}", backfill.synced_at or backfill.accepted_at
+    if shows_all(request, version=version, synced_at=synced_at):
+        return HttpResponse(status=HTTPStatus.NO_CONTENT)
     runs = backfill_selectors.runs_of(backfill)
     cursor = request.GET.get("cursor") or None
     page = keyset_page(runs, ordering="position", cursor=cursor, page_size=RUNS_A_PAGE)
@@ -133,8 +137,6 @@ def backfill_detail(request: HttpRequest, backfill_id: UUID) -> HttpResponse:
         "again_url": f"{again}?{urlencode({'from': backfill.pk})}" if backfill.server else "",
         **_forecast_context(told),
     }
-    version = f"{backfill.version}-{backfill.state}"
-    synced_at = backfill.synced_at or backfill.accepted_at
     return live_page(request, "launches/backfill_detail.html", context, version=version, synced_at=synced_at)
 
 

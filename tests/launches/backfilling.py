@@ -100,3 +100,8 @@ def past_runs(fake: FakeAirflow, server: Any, spans: list[tuple[float, float]], 
         mirrored = find_or_fetch_run(server=server, dag_id=DAG, run_id=run_id)
         for task in mirrored.mapped_tasks.all():
             sync_mapped_task(mapped_task_id=task.pk, full=True)
+
+
+def text_of(answer: Any) -> str:
+    """A page as it is, on one line."""
+    return " ".join(answer.content.decode().split())
