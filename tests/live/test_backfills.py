@@ -22,7 +22,7 @@ pytestmark = pytest.mark.django_db
 DAG = "backfill_mapping"
 FIRST = datetime(2026, 3, 1, tzinfo=UTC)
 """Long before the Dag's start: only a backfill runs these days."""
-PARAMS = {"shops": 4, "seconds_per_shop": 5.0}
+PARAMS = {"shops": 4, "seconds_per_shop": 10.0}
 """Two runs at once just fill the eight slots of this Airflow, and what it takes besides is little."""
 
 
