@@ -79,6 +79,8 @@ class AdviceSerializer(serializers.Serializer[Advice]):
     """``lower`` is the setting to lower (``runs``: the range), ``to`` to what."""
 
     code = serializers.CharField()
+    found = serializers.IntegerField()
+    limit = serializers.IntegerField(help_text="What is found is more than that.")
     lower = serializers.CharField()
     to = serializers.IntegerField()
 

@@ -11,10 +11,11 @@ from panel.domain.states import FINISHED_RUN, SUCCESS
 from panel.domain.timings import RAN, Span, Timings
 from panel.launches.conf import digest
 from panel.launches.fields import Field
-from panel.launches.forecasting import Forecast, History, PastRun, Plan, forecast
+from panel.launches.forecasting import DEFAULT_SLOTS, Forecast, History, PastRun, Plan, forecast
 from panel.mirror.models import Dag, DagRun, Instance
 from panel.servers.models import Server
 
+DEFAULT_POOL: Final = "default_pool"
 MOST_RUNS: Final = 20
 MOST_INSTANCES: Final = 50_000
 """Instances of the past that are read; of larger maps fewer runs."""
@@ -39,6 +40,7 @@ def forecast_for(
         max_active_tasks=dag.max_active_tasks if dag else None,
         has_task_limits=dag.has_task_limits if dag else None,
         pool_slots=_slots(dag, pools) if dag else None,
+        default_slots=_default_slots(dag, pools) if dag else None,
     )
     return forecast(plan, history_of(dag, fields, params) if dag else History())
 
@@ -53,9 +55,17 @@ def pools_of(airflow: Airflow) -> dict[str, int]:
 
 def _slots(dag: Dag, pools: Mapping[str, int]) -> int | None:
     """Of all pools together that the mapped tasks take slots of; ``None`` where one has no bound or is not known."""
-    names = {task.get("pool", "") for task in dag.tasks if task.get("is_mapped")}
-    slots = [pools.get(name, -1) for name in names]
+    slots = [pools.get(name, -1) for name in _pools(dag)]
     return sum(slots) if slots and min(slots) >= 0 else None
+
+
+def _default_slots(dag: Dag, pools: Mapping[str, int]) -> int | None:
+    slots = pools.get(DEFAULT_POOL, DEFAULT_SLOTS)
+    return slots if DEFAULT_POOL in _pools(dag) and slots >= 0 else None
+
+
+def _pools(dag: Dag) -> set[str]:
+    return {task.get("pool") or DEFAULT_POOL for task in dag.tasks if task.get("is_mapped")}
 
 
 def history_of(dag: Dag, fields: Sequence[Field], params: Mapping[str, Any]) -> History:

@@ -6,7 +6,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from panel.launches.forecasting import Advice, Forecast, Sharing
-from panel.ui.words import grouped_words, round_words
+from panel.ui.words import duration_words, grouped_words
 
 
 def basis_words(told: Forecast) -> str:
@@ -54,8 +54,9 @@ def _advice(told: Forecast, one: Advice) -> str:
         "runs": grouped_words(told.runs),
         "each": grouped_words(told.per_run),
         "instances": grouped_words(told.instances),
-        "peak": grouped_words(told.peak_high),
-        "high": round_words(told.seconds_high or 0),
+        "found": grouped_words(one.found),
+        "limit": grouped_words(one.limit),
+        "high": duration_words(one.found // 3600 * 3600),
         "at_once": grouped_words(told.at_once),
         "to": grouped_words(one.to),
     }
@@ -68,12 +69,12 @@ def _advice(told: Forecast, one: Advice) -> str:
         said = _("It may take %(high)s. For a result within a day choose a range of at most %(to)s runs.")
     elif one.lower == "max_active_runs":
         said = _(
-            "Up to %(peak)s instances at once: Airflow's default pool has 128 slots, and everything else waits with "
-            "them. Lower the runs at a time from %(at_once)s to %(to)s."
+            "Up to %(found)s instances want to run at once, and Airflow's default pool has %(limit)s slots: everything "
+            "else waits with them. Lower the runs at a time from %(at_once)s to %(to)s."
         )
     else:
         said = _(
-            "Up to %(peak)s instances at once: Airflow's default pool has 128 slots, and everything else waits with "
-            "them. Lower the Dag's max_active_tasks, or its tasks' max_active_tis_per_dag, to %(to)s."
+            "Up to %(found)s instances want to run at once, and Airflow's default pool has %(limit)s slots: everything "
+            "else waits with them. Lower the Dag's max_active_tasks, or its tasks' max_active_tis_per_dag, to %(to)s."
         )
     return said % numbers

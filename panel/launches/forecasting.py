@@ -17,11 +17,11 @@ from typing import Any, Final
 from panel.domain.timings import Timings
 
 MANY_INSTANCES: Final = 50_000
-MANY_AT_ONCE: Final = 128
-"""The slots of Airflow's default pool."""
+DEFAULT_SLOTS: Final = 128
+"""Of Airflow's default pool, unless somebody changed it."""
 LONG_SECONDS: Final = 24 * 3600.0
-START_SECONDS: Final = 1.5
-"""Until the scheduler starts a run in the place of one that ended (measured on 3.3.2: 1 to 2 s)."""
+START_SECONDS: Final = 1.0
+"""Until the scheduler starts a run in the place of one that ended: its loop idles for a second by default."""
 SPREAD: Final = 1.645
 LEAST_SPREAD: Final = 0.1
 SPREAD_OF_FEW: Final = 0.25
@@ -68,13 +68,15 @@ class History:
 @dataclass(frozen=True, slots=True)
 class Plan:
     """``max_active_tasks`` bounds the instances of one run at once, ``pool_slots`` those of all runs (and of whoever
-    else uses the pool); ``has_task_limits``: some task has a bound of its own. ``None`` is not known."""
+    else uses the pool); ``has_task_limits``: some task has a bound of its own. ``None`` is not known.
+    ``default_slots``: of Airflow's default pool, ``None`` where its mapped tasks take none of them."""
 
     runs: int
     max_active_runs: int
     max_active_tasks: int | None = None
     has_task_limits: bool | None = None
     pool_slots: int | None = None
+    default_slots: int | None = DEFAULT_SLOTS
 
     @property
     def at_once(self) -> int:
@@ -91,10 +93,13 @@ class TaskSize:
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """``code``: ``many_instances``, ``many_at_once`` or ``long``. ``lower``: the setting to lower (``runs``: the range;
-    ``max_active_runs``; ``max_active_tasks``), ``to``: to what."""
+    """``code``: ``many_instances``, ``many_at_once`` or ``long`` (seconds). ``found`` is more than ``limit``.
+    ``lower``: the setting to lower (``runs``: the range; ``max_active_runs``; ``max_active_tasks``), ``to``: to what.
+    """
 
     code: str
+    found: int
+    limit: int
     lower: str
     to: int
 
@@ -174,7 +179,8 @@ def forecast(plan: Plan, history: History) -> Forecast:
         seconds_low=round(low, 1),
         seconds_high=round(high, 1),
     )
-    return Forecast(**{**_shallow(known), "warnings": _advice(plan, known)})
+    _least, wanted = _peaks_by_history(plan, history, sharing)
+    return Forecast(**{**_shallow(known), "warnings": _advice(plan, known, wanted)})
 
 
 def _shallow(known: Forecast) -> dict[str, Any]:
@@ -266,18 +272,23 @@ def _overlap(run: PastRun, among: Sequence[PastRun]) -> float:
     return both / run.seconds
 
 
-def _advice(plan: Plan, known: Forecast) -> list[Advice]:
-    """What is too much at once, which setting to lower, and to what."""
+def _advice(plan: Plan, known: Forecast, wanted: int) -> list[Advice]:
+    """What is too much, which setting to lower, and to what. ``wanted``: instances at once, were there no pool.
+
+    A pool of its own is a limit that somebody chose; in the default pool everything else waits as well.
+    """
     found = []
-    per_run = known.per_run
     if known.instances is not None and known.instances >= MANY_INSTANCES:
-        found.append(Advice("many_instances", "runs", max(1, MANY_INSTANCES // max(1, per_run))))
+        fits = max(1, MANY_INSTANCES // max(1, known.per_run))
+        found.append(Advice("many_instances", known.instances, MANY_INSTANCES, "runs", fits))
     if known.seconds_high is not None and known.seconds_high > LONG_SECONDS and plan.runs > 1:
-        found.append(Advice("long", "runs", max(1, int(plan.runs * LONG_SECONDS / known.seconds_high))))
-    if known.peak_high is not None and known.peak_high > MANY_AT_ONCE:
-        each = max(1, known.peak_high // plan.at_once)
-        if plan.at_once > 1 and each <= MANY_AT_ONCE:
-            found.append(Advice("many_at_once", "max_active_runs", MANY_AT_ONCE // each))
+        fits = max(1, int(plan.runs * LONG_SECONDS / known.seconds_high))
+        found.append(Advice("long", int(known.seconds_high), int(LONG_SECONDS), "runs", fits))
+    slots = plan.default_slots
+    if slots is not None and wanted > slots:
+        each = max(1, wanted // plan.at_once)
+        if plan.at_once > 1 and each <= slots:
+            found.append(Advice("many_at_once", wanted, slots, "max_active_runs", slots // each))
         else:
-            found.append(Advice("many_at_once", "max_active_tasks", max(1, MANY_AT_ONCE // plan.at_once)))
+            found.append(Advice("many_at_once", wanted, slots, "max_active_tasks", max(1, slots // plan.at_once)))
     return found

@@ -103,13 +103,15 @@ def test_365_times_1000_in_words():
         peak_high=1000,
         seconds_high=200_000,
         warnings=[
-            Advice("many_instances", "runs", 50),
-            Advice("many_at_once", "max_active_runs", 1),
-            Advice("long", "runs", 157),
+            Advice("many_instances", 365_000, 50_000, "runs", 50),
+            Advice("many_at_once", 1_000, 128, "max_active_runs", 1),
+            Advice("long", 200_000, 86_400, "runs", 157),
         ],
     )
     many, at_once, long = advice_words(told)
+    assert "may take 2\N{NO-BREAK SPACE}d" in long
     assert "at most 157 runs" in long
+    assert "1,000 instances want to run at once, and Airflow's default pool has 128 slots" in at_once
     assert "365 runs × 1,000 = 365,000 instances" in many
     assert "to 50 runs" in many
     assert "from 10 to 1" in at_once

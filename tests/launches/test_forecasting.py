@@ -126,6 +126,13 @@ def test_365_times_1000_says_what_to_lower_and_to_what():
     assert forecast(Plan(runs, 10, max_active_tasks=100), big).seconds_high < 1.2 * 24 * 3600
 
 
+def test_a_pool_that_bounds_the_peak_does_not_silence_the_warning():
+    wide = history(*(run_of(1_000 * number, 600, size=100, at_once=100) for number in range(3)))
+    (advice,) = forecast(Plan(10, 4, pool_slots=128), wide).warnings
+    assert (advice.found, advice.limit, advice.lower, advice.to) == (400, 128, "max_active_runs", 1)
+    assert forecast(Plan(10, 4, pool_slots=128, default_slots=None), wide).warnings == [], "a pool of its own"
+
+
 def test_one_run_that_is_too_wide_by_itself_is_a_matter_of_the_dag():
     wide = history(run_of(0, 600, size=2000, at_once=500))
     found = {one.code: (one.lower, one.to) for one in forecast(Plan(3, 1), wide).warnings}
@@ -170,6 +177,9 @@ def test_the_pools_of_its_mapped_tasks_bound_it(server, mirrored):
     assert told_of(server, mirrored, {"default_pool": 2}).sharing == "shared"
     assert told_of(server, mirrored, {"default_pool": -1}).pool_slots is None, "without a bound"
     assert told_of(server, mirrored, {"other": 1}).pool_slots is None, "not known"
+    assert [one.limit for one in told_of(server, mirrored, {"default_pool": 1}).warnings] == [1]
+    Dag.objects.update(tasks=[{"task_id": "report_shop", "is_mapped": True, "pool": "shops"}])
+    assert told_of(server, mirrored, {"default_pool": 1, "shops": 1}).warnings == [], "a limit that somebody chose"
 
 
 @pytest.mark.django_db
