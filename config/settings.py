@@ -252,6 +252,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "mirror.sweep": {"task": "mirror.sweep", "schedule": 3.0, "options": {"expires": 3}},
     "retries.sweep": {"task": "retries.sweep", "schedule": 3.0, "options": {"expires": 3}},
     "launches.sweep": {"task": "launches.sweep", "schedule": 3.0, "options": {"expires": 3}},
+    "launches.sweep_backfills": {"task": "launches.sweep_backfills", "schedule": 3.0, "options": {"expires": 3}},
     "ui.beat": {"task": "ui.beat", "schedule": 10.0, "options": {"expires": 10}},
 }
 

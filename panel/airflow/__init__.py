@@ -8,6 +8,7 @@ Everything raises from one tree, ``AirflowError``. stdlib, httpx and msgspec onl
 """
 
 from panel.airflow.addresses import checked_base_url
+from panel.airflow.backfills import BackfillOrder
 from panel.airflow.bulk_reads import MappedResult, ResultsPage
 from panel.airflow.capabilities import Capabilities
 from panel.airflow.client import MOST_IN_FLIGHT, Airflow
@@ -32,6 +33,7 @@ from panel.airflow.errors import (
 from panel.airflow.logs import LoggedError
 from panel.airflow.models import (
     AuditEntry,
+    Backfill,
     ClearedInstance,
     Dag,
     DagDetails,
@@ -44,6 +46,8 @@ from panel.airflow.models import (
     LogEntry,
     LogFrame,
     Param,
+    PlannedRun,
+    Pool,
     Task,
     TaskInstance,
     TaskInstanceDetails,
@@ -58,6 +62,8 @@ __all__ = [
     "Airflow",
     "AirflowError",
     "AuditEntry",
+    "Backfill",
+    "BackfillOrder",
     "BadPayload",
     "BearerToken",
     "Capabilities",
@@ -84,6 +90,8 @@ __all__ = [
     "NotSent",
     "Param",
     "Password",
+    "PlannedRun",
+    "Pool",
     "RateLimited",
     "Rejected",
     "ResultsPage",

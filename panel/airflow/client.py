@@ -14,6 +14,7 @@ from panel.airflow import errors
 from panel.airflow.addresses import API, checked_base_url
 from panel.airflow.audit import AuditNamespace
 from panel.airflow.auth import Session
+from panel.airflow.backfills import BackfillsNamespace
 from panel.airflow.bulk_reads import BulkReadsNamespace
 from panel.airflow.capabilities import Capabilities, read_capabilities, read_version
 from panel.airflow.credentials import Credentials, Slots, TokenStore
@@ -21,6 +22,7 @@ from panel.airflow.dags import DagsNamespace
 from panel.airflow.instances import InstancesNamespace
 from panel.airflow.logs import LogsNamespace
 from panel.airflow.models import Version
+from panel.airflow.pools import PoolsNamespace
 from panel.airflow.runs import RunsNamespace
 from panel.airflow.transport import Limits, Transport, decoded, open_http
 from panel.airflow.xcoms import XComsNamespace
@@ -73,6 +75,8 @@ class Airflow:
         self.xcoms = XComsNamespace(self._transport, self._known_capabilities)
         self.logs = LogsNamespace(self._transport)
         self.audit = AuditNamespace(self._transport)
+        self.pools = PoolsNamespace(self._transport)
+        self.backfills = BackfillsNamespace(self._transport)
         self.bulk_reads = BulkReadsNamespace(self._transport, self._known_capabilities)
 
     def __repr__(self) -> str:

@@ -43,6 +43,19 @@ class Dag(Struct, frozen=True):
     max_active_tasks: int | None = None
     max_active_runs: int | None = None
     file_token: str | None = None
+    has_task_concurrency_limits: bool | None = None
+    timetable_partitioned: bool = False
+    is_backfillable: bool | None = None
+
+    @property
+    def can_be_backfilled(self) -> bool | None:
+        """Whether its schedule admits backfills. Below 3.3 Airflow does not say; a Dag without a schedule never does.
+
+        Runs of a partitioned schedule have no dates to follow them by: not supported here.
+        """
+        if self.timetable_partitioned or self.timetable_summary in (None, "None"):
+            return False
+        return self.is_backfillable
 
 
 class Param(Struct, frozen=True):
@@ -92,6 +105,36 @@ class DagRun(Struct, frozen=True):
     note: str | None = None
     triggered_by: str | None = None
     triggering_user_name: str | None = None
+
+
+class Backfill(Struct, frozen=True):
+    """A row of ``GET /api/v2/backfills``. ``completed_at`` is set by the scheduler some seconds after the last run
+    has ended, or by a cancel."""
+
+    id: int
+    dag_id: str
+    from_date: datetime
+    to_date: datetime
+    max_active_runs: int
+    reprocess_behavior: str = "none"
+    is_paused: bool = False
+    dag_run_conf: dict[str, Any] | None = None
+    created_at: datetime | None = None
+    completed_at: datetime | None = None
+
+
+class Pool(Struct, frozen=True):
+    """A row of ``GET /api/v2/pools``; below zero slots it has no bound."""
+
+    name: str
+    slots: int
+
+
+class PlannedRun(Struct, frozen=True):
+    """A row of a backfill's dry run; without a ``logical_date`` in Dags whose schedule is partitioned (3.2+)."""
+
+    logical_date: datetime | None = None
+    partition_key: str | None = None
 
 
 class TaskInstance(Struct, frozen=True):

@@ -46,16 +46,22 @@ class RunsNamespace:
         *,
         states: Sequence[str] = (),
         updated_after: datetime | None = None,
+        dates: tuple[datetime, datetime] | None = None,
+        run_type: str = "",
         limit: int = 100,
         order_by: str = "-run_after",
     ) -> builtins.list[DagRun]:
         """Up to ``limit`` runs of one Dag, or of all (``~``), newest first unless ordered otherwise.
 
-        ``updated_after`` is inclusive. Raises NotFound for an unknown Dag.
+        ``updated_after`` and ``dates`` (a range of logical dates) are inclusive. Raises NotFound for an unknown Dag.
         """
         params: builtins.list[tuple[str, str | int]] = [("order_by", order_by), *(("state", state) for state in states)]
         if updated_after is not None:
             params.append(("updated_at_gte", utc(updated_after)))
+        if dates is not None:
+            params += [("logical_date_gte", utc(dates[0])), ("logical_date_lte", utc(dates[1]))]
+        if run_type:
+            params.append(("run_type", run_type))
         return by_offset(
             self._transport, path(API, "dags", dag_id, "dagRuns"), _Runs, params, key=_identity, most=limit
         )

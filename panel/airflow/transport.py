@@ -29,7 +29,7 @@ from panel.airflow.credentials import Slots
 from panel.airflow.refusals import is_stale_login, refusal
 
 T = TypeVar("T")
-Method = Literal["GET", "POST", "PATCH"]
+Method = Literal["GET", "POST", "PATCH", "PUT"]
 Params = Sequence[tuple[str, str | int]]
 
 BACKOFF_SECONDS: Final = (0.2, 0.8)
@@ -130,7 +130,13 @@ class Transport:
         return decoded(self.request("POST", path, body=body, repeat=True), answer)
 
     def write(
-        self, method: Method, path: str, answer: type[T], body: Mapping[str, Any], *, patience: Patience | None = None
+        self,
+        method: Method,
+        path: str,
+        answer: type[T],
+        body: Mapping[str, Any] | None,
+        *,
+        patience: Patience | None = None,
     ) -> T:
         """A request that changes something: sent once, whatever happens. Raises NotSent, see Patience."""
         request = self._built(method, path, (), body, "application/json")

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from panel.launches import api, api_forms, api_guard_rails, api_stops
+from panel.launches import api, api_backfills, api_forms, api_guard_rails, api_stops
 
 urlpatterns = [
     path("servers/<slug:slug>/dags/<str:dag_id>/form/", api.LaunchForm.as_view(), name="launch-form"),
@@ -32,6 +32,20 @@ urlpatterns = [
         api_guard_rails.DagGuardRails.as_view(),
         name="guard-rails",
     ),
+    path(
+        "servers/<slug:slug>/dags/<str:dag_id>/backfills/dry-run/",
+        api_backfills.BackfillDryRun.as_view(),
+        name="backfill-dry-run",
+    ),
+    path(
+        "servers/<slug:slug>/dags/<str:dag_id>/backfills/", api_backfills.DagBackfills.as_view(), name="dag-backfills"
+    ),
+    path("backfills/", api_backfills.BackfillList.as_view(), name="backfill-list"),
+    path("backfills/<uuid:backfill_id>/", api_backfills.BackfillDetail.as_view(), name="backfill-detail"),
+    path("backfills/<uuid:backfill_id>/runs/", api_backfills.BackfillRuns.as_view(), name="backfill-runs"),
+    path("backfills/<uuid:backfill_id>/pause/", api_backfills.BackfillPause.as_view(), name="backfill-pause"),
+    path("backfills/<uuid:backfill_id>/resume/", api_backfills.BackfillResume.as_view(), name="backfill-resume"),
+    path("backfills/<uuid:backfill_id>/cancel/", api_backfills.BackfillCancel.as_view(), name="backfill-cancel"),
     path("servers/<slug:slug>/freezes/", api_guard_rails.FreezeList.as_view(), name="freeze-list"),
     path("servers/<slug:slug>/freezes/<int:freeze_id>/", api_guard_rails.FreezeDetail.as_view(), name="freeze-detail"),
 ]

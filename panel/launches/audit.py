@@ -1,4 +1,4 @@
-"""The trace of what people do with launches."""
+"""The trace of what people do with launches and backfills."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from typing import Any
 from django.contrib.auth.models import AbstractBaseUser
 
 from panel.access.services import record_event
-from panel.launches.models import Launch
+from panel.launches.models import Backfill, Launch
 
 
-def record(user: AbstractBaseUser | None, action: str, launch: Launch, **detail: Any) -> None:
+def record(user: AbstractBaseUser | None, action: str, subject: Launch | Backfill, **detail: Any) -> None:
     """In the caller's transaction. ``detail`` holds no values of params: some are secret."""
     record_event(
         user=user,
         action=action,
-        target_kind="launch",
-        target_id=str(launch.pk),
-        server_slug=launch.server_slug,
-        detail={"dag_id": launch.dag_id, **detail},
+        target_kind="backfill" if isinstance(subject, Backfill) else "launch",
+        target_id=str(subject.pk),
+        server_slug=subject.server_slug,
+        detail={"dag_id": subject.dag_id, **detail},
     )

@@ -10,7 +10,7 @@ from typing import Any, Final
 from django.utils.translation import gettext as _
 
 from panel.launches.fields import Field
-from panel.launches.models import Launch
+from panel.launches.models import Backfill, Launch
 from panel.launches.validation import messages_for, unsendable
 
 MOST_UNKNOWN: Final = 20
@@ -56,7 +56,7 @@ def secret_names(fields: Sequence[Field]) -> list[str]:
     return [field.name for field in fields if field.is_secret]
 
 
-def secret_texts(launch: Launch) -> list[str]:
+def secret_texts(launch: Launch | Backfill) -> list[str]:
     """The secret values of a launch as others may write them, the longest first."""
     params = launch.params
     values = [params[name] for name in launch.secret_params if params.get(name) not in (None, "", True, False)]

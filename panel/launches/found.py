@@ -9,9 +9,9 @@ from django.contrib.auth.models import User
 from django.http import Http404
 from django.utils.translation import gettext as _
 
-from panel.launches import selectors
+from panel.launches import backfill_selectors, selectors
 from panel.launches.form_rights import definition, visible_form
-from panel.launches.models import FormDefinition, Launch, Preset
+from panel.launches.models import Backfill, FormDefinition, Launch, Preset
 from panel.launches.presets import visible_presets
 from panel.servers.models import Server
 from panel.servers.selectors import server as server_by_slug
@@ -59,3 +59,10 @@ def usable_form(user: Any, server: Server, dag_id: str, slug: str) -> FormDefini
     if found is None:
         raise Http404(_("This Dag has no such launch form, or none that you may use."))
     return found
+
+
+def found_backfill(backfill_id: UUID) -> Backfill:
+    try:
+        return backfill_selectors.backfill(backfill_id)
+    except Backfill.DoesNotExist as error:
+        raise Http404(_("There is no backfill with this id.")) from error

@@ -24,7 +24,7 @@ from panel.launches.approvals import objection
 from panel.launches.audit import record
 from panel.launches.conf import secret_names, secret_texts
 from panel.launches.dag_forms import fetch_form
-from panel.launches.models import Launch, LaunchStop
+from panel.launches.models import Backfill, Launch, LaunchStop
 from panel.launches.models.launches import searchable
 from panel.launches.selectors import open_stop, unclaimed
 from panel.launches.states import RUN_STATES, State
@@ -94,15 +94,15 @@ def _attempt(launch: Launch, server: Server) -> Verdict | None:
         if launch.sent_at is not None:
             return Later(str(error))  # only Airflow knows whether there is a run
         if isinstance(error, Rejected | Unsupported) and not error.retryable:
-            return _refusal(error)
-        return _too_late(error) if timezone.now() >= launch.deadline_at else Later(str(error))
+            return refusal_of(error)
+        return too_late(error) if timezone.now() >= launch.deadline_at else Later(str(error))
 
 
 def _find_or_send(airflow: Airflow, launch: Launch) -> Verdict | None:
     if run := _run_of(airflow, launch):
         return Accepted(run)
     if timezone.now() >= launch.deadline_at:
-        return _too_late()
+        return too_late()
     if stop := open_stop(launch):
         return _stopped(stop)
     return _send(airflow, launch) if _mark_sent(launch) else None
@@ -160,11 +160,11 @@ def _send(airflow: Airflow, launch: Launch) -> Verdict:
         )
     except Conflict as error:
         found = _run_of(airflow, launch)
-        return Accepted(found) if found else _refusal(error)
+        return Accepted(found) if found else refusal_of(error)
     except Rejected as error:
         if error.retryable:
             raise
-        return _refusal(error)
+        return refusal_of(error)
     return Accepted(run)
 
 
@@ -174,7 +174,7 @@ def airflow_note(launch: Launch) -> str:
     return f"{launch.note}\n\n{who}"[:NOTE_LENGTH] if launch.note else who[:NOTE_LENGTH]
 
 
-def _too_late(error: AirflowError | None = None) -> Refused:
+def too_late(error: AirflowError | None = None) -> Refused:
     why = f" {error}" if error else ""
     return Refused(
         _(
@@ -185,7 +185,7 @@ def _too_late(error: AirflowError | None = None) -> Refused:
     )
 
 
-def _refusal(error: AirflowError) -> Refused:
+def refusal_of(error: AirflowError) -> Refused:
     """Airflow's no, in words that say what it means; its own words follow."""
     fields = error.fields if isinstance(error, Rejected) else {}
     if isinstance(error, NotFound):
@@ -218,7 +218,7 @@ def _settle(launch: Launch, verdict: Verdict) -> None:
             _record(launch, "launches.start")
             wake("launches.mirror_run", str(launch.pk))
         elif isinstance(verdict, Refused):
-            _record(launch, "launches.refuse", message=_storable(launch, verdict.message))
+            _record(launch, "launches.refuse", message=storable(launch, verdict.message))
         else:
             logger.info("Launch %s is tried again: %s", launch.pk, type(verdict).__name__)
 
@@ -232,20 +232,20 @@ def _changes(launch: Launch, verdict: Verdict) -> dict[str, Any]:
         return {"state": state, "message": "", "fields": {}, "accepted_at": now, "checked": True, **times}
     if isinstance(verdict, Refused):
         fields = {
-            _storable(launch, name): [_storable(launch, said) for said in all_said]
+            storable(launch, name): [storable(launch, said) for said in all_said]
             for name, all_said in verdict.fields.items()
         }
         return {
             "state": State.REFUSED,
-            "message": _storable(launch, verdict.message),
+            "message": storable(launch, verdict.message),
             "fields": fields,
             "finished_at": now,
         }
     pause = min(LONGEST_PAUSE, 2 ** min(launch.attempts, 10))
-    return {"message": _storable(launch, verdict.message), "next_attempt_at": now + timedelta(seconds=pause)}
+    return {"message": storable(launch, verdict.message), "next_attempt_at": now + timedelta(seconds=pause)}
 
 
-def _storable(launch: Launch, text: str) -> str:
+def storable(launch: Launch | Backfill, text: str) -> str:
     """PostgreSQL takes no NUL; what Airflow says may hold one, or the secret value that it did not like."""
     for secret in secret_texts(launch):
         text = text.replace(secret, MASKED)

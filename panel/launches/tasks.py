@@ -7,6 +7,8 @@ from uuid import UUID
 from celery import shared_task
 
 from panel.launches import mailing
+from panel.launches.backfill_submission import submit_backfill
+from panel.launches.backfill_watching import sweep_backfills, watch_backfill
 from panel.launches.stop_sending import stop_run
 from panel.launches.submission import submit_launch
 from panel.launches.watching import ask_airflow, mirror_run, sweep_launches
@@ -41,3 +43,18 @@ def send_mail(mail_id: int) -> None:
 @shared_task(name="launches.mirror_run")
 def mirror(launch_id: str) -> None:
     mirror_run(launch_id=UUID(launch_id))
+
+
+@shared_task(name="launches.submit_backfill")
+def submit_one_backfill(backfill_id: str) -> None:
+    submit_backfill(backfill_id=UUID(backfill_id))
+
+
+@shared_task(name="launches.watch_backfill")
+def watch_one_backfill(backfill_id: str) -> None:
+    watch_backfill(backfill_id=UUID(backfill_id))
+
+
+@shared_task(name="launches.sweep_backfills")
+def sweep_all_backfills() -> None:
+    sweep_backfills()

@@ -3,6 +3,7 @@ from django.urls import path
 from panel.launches import (
     views,
     views_approvals,
+    views_backfills,
     views_dag_forms,
     views_guard_rails,
     views_history,
@@ -50,5 +51,23 @@ urlpatterns = [
         "servers/<slug:slug>/dags/<str:dag_id>/freezes/<int:freeze_id>/end/",
         views_guard_rails.freeze_end,
         name="freeze_end",
+    ),
+    path("servers/<slug:slug>/dags/<str:dag_id>/backfill/", views_backfills.backfill_form, name="backfill_form"),
+    path("servers/<slug:slug>/dags/<str:dag_id>/backfills/", views_backfills.backfill_list, name="backfill_list"),
+    path("backfills/<uuid:backfill_id>/", views_backfills.backfill_detail, name="backfill_detail"),
+    path(
+        "backfills/<uuid:backfill_id>/pause/", views_backfills.backfill_steer, {"verb": "pause"}, name="backfill_pause"
+    ),
+    path(
+        "backfills/<uuid:backfill_id>/resume/",
+        views_backfills.backfill_steer,
+        {"verb": "resume"},
+        name="backfill_resume",
+    ),
+    path(
+        "backfills/<uuid:backfill_id>/cancel/",
+        views_backfills.backfill_steer,
+        {"verb": "cancel"},
+        name="backfill_cancel",
     ),
 ]

@@ -53,8 +53,7 @@ def live_page(
 
     The template has a partial ``news``, which gets ``changed`` and the ``version`` to ask with next time.
     """
-    age = f"{synced_at.timestamp():.0f}" if synced_at else ""
-    context |= {"version": f"{version}.{age}"}
+    context |= {"version": _told(version, synced_at)}
     shown = request.GET.get("v")
     if shown is None or not request.headers.get("HX-Request"):
         return render(request, template, context)
@@ -62,3 +61,13 @@ def live_page(
         return HttpResponse(status=204)
     context["changed"] = shown.partition(".")[0] != version
     return render(request, f"{template}#news", context)
+
+
+def shows_all(request: HttpRequest, *, version: str, synced_at: datetime | None) -> bool:
+    """Whether the poller has this already: then no rows need be read for it."""
+    shown = request.GET.get("v")
+    return bool(shown and request.headers.get("HX-Request")) and shown == _told(version, synced_at)
+
+
+def _told(version: str, synced_at: datetime | None) -> str:
+    return f"{version}.{synced_at.timestamp():.0f}" if synced_at else f"{version}."

@@ -76,6 +76,10 @@ STATES: Final[dict[str, Look]] = {
     "rejected": Look(_("rejected"), "hard_failure", "refused"),
     "expired": Look(_("expired"), "removed", "cancelled"),
     "submitting": Look(_("submitting"), "waiting", "sent"),
+    # of the runs of a backfill
+    "waiting": Look(_("waiting"), "waiting"),
+    "never_ran": Look(_("never ran"), "removed", "cancelled"),
+    "left_out": Look(_("left out"), "skipped"),
 }
 
 _ABBREVIATED: Final[dict[str, Text]] = {

@@ -34,6 +34,8 @@ PAGES = {
     "launch forms": "/launch-forms/",
     "launch forms of a Dag": f"{DAG}launch-forms/",
     "a new launch form": f"{DAG}launch-forms/add/",
+    "backfill, of a Dag without dates": f"{DAG}backfill/",
+    "backfills, none yet": f"{DAG}backfills/",
     "audit": "/audit/",
     "not found": "/no/such/page/",
 }

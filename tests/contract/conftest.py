@@ -11,7 +11,7 @@ from tests.contract.stage import set_stage
 from tests.fakes.airflow import FakeAirflow
 
 REAL = pytest.param("real", marks=[pytest.mark.live, pytest.mark.timeout(600), pytest.mark.enable_socket])
-DAGS = ["contract_group", "contract_mapped", "contract_params", "contract_paused", "contract_slow", "contract_values"]
+DAGS = [f"contract_{name}" for name in ("daily", "group", "mapped", "params", "paused", "slow", "values")]
 
 
 @pytest.fixture(scope="session", params=["fake", REAL])

@@ -33,6 +33,7 @@ class Site:
         self._transport = transport
         self._work = work
         self._numbers = itertools.count(1)
+        self.weeks = itertools.count(0, 7)  # the first days of ranges of dates of their own
         self._started = f"{time.time_ns():x}"  # run ids must be new on a server that is used again
         self._clients: dict[str, Airflow] = {}
         self.http = httpx.Client(base_url=base_url, transport=transport, timeout=60, trust_env=False)

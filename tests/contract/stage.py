@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from tests.fakes.airflow import FakeAirflow, Instance, KeepRunning, Task
@@ -66,6 +67,17 @@ def set_stage(fake: FakeAirflow) -> None:
             Task("after", trigger_rule="all_done"),
         ],
         work=lambda row: _group(fake, row),
+    )
+    fake.add_dag(
+        "contract_daily",
+        tags=["contract"],
+        schedule=timedelta(days=1),
+        max_active_tasks=8,
+        max_active_runs=1,
+        has_task_concurrency_limits=True,
+        params={"n": {"value": 2, "schema": {"type": "integer", "minimum": 1, "maximum": 5}}},
+        tasks=[Task("work", is_mapped=True, expands=2)],
+        work=lambda row: row.map_index,
     )
     fake.add_dag("contract_paused", tags=["contract"], is_paused=True)
     fake.add_dag(

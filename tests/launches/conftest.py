@@ -18,6 +18,9 @@ from panel.launches.services import request_launch
 from panel.launches.shapes import shapes_of
 from panel.launches.submission import submit_launch
 from tests.fakes.airflow import Task
+from tests.launches.backfilling import backfilled, daily_dag
+
+__all__ = ["backfilled", "daily_dag"]
 
 DEPLOY_PARAMS: dict[str, Any] = {
     "env": {

@@ -1,4 +1,4 @@
-"""Several processes launch with the same key at the same moment: Airflow holds one run afterwards."""
+"""Several processes launch with the same key at the same moment: Airflow holds one run, or backfill, afterwards."""
 
 from __future__ import annotations
 
@@ -38,16 +38,15 @@ def environment(tmp_path) -> dict[str, str]:
     }
 
 
-@pytest.mark.enable_socket
-def test_a_double_click_over_several_processes_makes_one_run(served_fake, environment):
-    served_fake.add_dag("deploy", params={"n": 1})
+def clicked(served_fake, environment, what) -> list[str]:
+    """What each of the processes printed that click at the same moment."""
     subprocess.run(
         [sys.executable, "manage.py", "migrate", "--verbosity", "0"], env=environment, check=True, timeout=60
     )
     clicker = [sys.executable, "-m", "tests.launches.clicker"]
     subprocess.run([*clicker, "prepare", served_fake.base_url], env=environment, check=True, timeout=60)
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    clickers = [subprocess.Popen([*clicker, "click", "the-form"], env=environment, **pipes) for _ in range(PROCESSES)]
+    clickers = [subprocess.Popen([*clicker, what, "the-form"], env=environment, **pipes) for _ in range(PROCESSES)]
     try:
         for process in clickers:
             assert process.stdout.readline() == "ready\n"
@@ -60,7 +59,23 @@ def test_a_double_click_over_several_processes_makes_one_run(served_fake, enviro
             process.kill()
             process.wait()
     assert [process.returncode for process in clickers] == [0] * PROCESSES
-    assert len(set(answers)) == 1, "one launch for all of them"
+    return answers
+
+
+@pytest.mark.enable_socket
+def test_a_double_click_over_several_processes_makes_one_run(served_fake, environment):
+    served_fake.add_dag("deploy", params={"n": 1})
+    assert len(set(clicked(served_fake, environment, "click"))) == 1, "one launch for all of them"
     made = served_fake.calls("POST", "/dags/deploy/dagRuns")
     assert len({one.body["dag_run_id"] for one in made}) == 1
     assert served_fake.states("deploy", made[0].body["dag_run_id"], "work") == {-1: None}
+
+
+@pytest.mark.enable_socket
+def test_a_double_click_over_several_processes_makes_one_backfill(served_fake, environment):
+    served_fake.add_dag("deploy", params={"n": 1}, schedule=86_400)
+    assert len(set(clicked(served_fake, environment, "backfill"))) == 1, "one backfill for all of them"
+    made = [one for one in served_fake.calls("POST", "/backfills") if not one.path.endswith("dry_run")]
+    assert len(made) == 1
+    for number in (1, 2, 3):
+        assert served_fake.states("deploy", f"backfill__2026-11-0{number}T00:00:00+00:00", "work") == {-1: None}

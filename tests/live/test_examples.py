@@ -14,7 +14,14 @@ from examples.demo.kubernetes_standin import KubernetesStandin
 
 FINISHED = {"success", "failed"}
 RUN_SECONDS = 300
-DAG_IDS = ["multi_region_deploy", "resilient_processing", "s3_prefix_files", "database_shards", "heavy_data"]
+DAG_IDS = [
+    "multi_region_deploy",
+    "resilient_processing",
+    "s3_prefix_files",
+    "database_shards",
+    "heavy_data",
+    "backfill_mapping",
+]
 
 
 @pytest.fixture(scope="module")

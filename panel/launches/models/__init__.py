@@ -4,6 +4,7 @@
 whole number, and a launch sends what was typed.
 """
 
+from panel.launches.models.backfills import Backfill, BackfillRun
 from panel.launches.models.dag_forms import DagForm
 from panel.launches.models.guard_rails import FreezeWindow, GuardRails
 from panel.launches.models.launch_forms import FormDefinition, FormsSwitch, KnownOptions
@@ -13,6 +14,8 @@ from panel.launches.models.presets import Preset
 from panel.launches.models.stops import LaunchStop
 
 __all__ = [
+    "Backfill",
+    "BackfillRun",
     "DagForm",
     "FormDefinition",
     "FormsSwitch",

@@ -60,7 +60,8 @@ class Dag(Synced):
     ``[{"task_id", "is_mapped", "downstream": [task ids], "trigger_rule", "retries", "pool"}]`` in declared order.
 
     Airflow rewrites a version in place until a run uses it: ``structure_final`` says that it was read after that.
-    ``secret_params`` are params whose values are shown nowhere.
+    ``secret_params`` are params whose values are shown nowhere. ``max_active_tasks`` bounds the instances of one run at
+    once; ``has_task_limits``: some task has a limit of its own, which Airflow does not name. Null is not known.
     """
 
     server = models.ForeignKey(Server, on_delete=models.CASCADE, related_name="dags")
@@ -77,6 +78,9 @@ class Dag(Synced):
     structure_version = models.CharField(max_length=100, blank=True)
     structure_synced_at = models.DateTimeField(null=True)
     structure_final = models.BooleanField(default=False)
+    can_be_backfilled = models.BooleanField(null=True)
+    max_active_tasks = models.PositiveIntegerField(null=True)
+    has_task_limits = models.BooleanField(null=True)
     deleted_at = models.DateTimeField(null=True)
 
     class Meta:

@@ -162,5 +162,8 @@ def _columns(row: wire.Dag) -> dict[str, Any]:
         "is_paused": row.is_paused,
         "is_stale": row.is_stale,
         "has_import_errors": row.has_import_errors,
+        "can_be_backfilled": row.can_be_backfilled,
+        "max_active_tasks": row.max_active_tasks,
+        "has_task_limits": row.has_task_concurrency_limits,
         "tags": [plain(tag.name, 100) for tag in row.tags],
     }

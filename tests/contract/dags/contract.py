@@ -125,6 +125,27 @@ def contract_slow():
     work.expand(x=[0, 1])
 
 
+@dag(
+    dag_id="contract_daily",
+    schedule="@daily",
+    start_date=datetime(2025, 1, 1, tzinfo=UTC),
+    end_date=datetime(2025, 12, 31, tzinfo=UTC),
+    catchup=False,
+    max_active_runs=1,
+    max_active_tasks=8,
+    params={"n": Param(2, type="integer", minimum=1, maximum=5)},
+    tags=["contract"],
+)
+def contract_daily():
+    """Only backfills run it: its time is over."""
+
+    @task(max_active_tis_per_dag=4)
+    def work(x):
+        return x
+
+    work.expand(x=[0, 1])
+
+
 @dag(dag_id="contract_paused", is_paused_upon_creation=True, **NO_SCHEDULE)
 def contract_paused():
     @task
@@ -134,6 +155,7 @@ def contract_paused():
     work()
 
 
+contract_daily()
 contract_params()
 contract_paused()
 contract_mapped()

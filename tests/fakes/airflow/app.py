@@ -24,11 +24,13 @@ import httpx
 
 from tests.fakes.airflow import (
     audit_api,
+    backfills_api,
     clearing,
     dags_api,
     instances_api,
     marking,
     plugin_api,
+    pools_api,
     results_api,
     run_marks_api,
     runs_api,
@@ -41,7 +43,7 @@ from tests.fakes.airflow.stage import Stage
 from tests.fakes.airflow.state import World
 from tests.fakes.airflow.wire import Answer, Handler, Recorded, Request, Routes, page_of_airflow, refuse
 
-WRITES = {"trigger", "clear", "patch"}
+WRITES = {"trigger", "clear", "patch", "backfill"}
 OURS = "mapboard"
 """The User-Agent of Mapboard's client: a test that speaks HTTP itself may send what it likes."""
 
@@ -92,6 +94,8 @@ class FakeAirflow(Stage):
             clearing,
             marking,
             audit_api,
+            backfills_api,
+            pools_api,
             run_marks_api,
         ):
             room.add_routes(self._routes, self)
@@ -120,7 +124,8 @@ class FakeAirflow(Stage):
         self._faults.append(Fault(**fault))
 
     def forbid(self, *what: str) -> None:
-        """Answer 403 "Forbidden" to everybody for ``xcom``, ``logs``, ``clear``, ``trigger``, ``patch`` or ``read``."""
+        """Answer 403 "Forbidden" to everybody for ``xcom``, ``logs``, ``clear``, ``trigger``, ``backfill``, ``patch``
+        or ``read``."""
         self.forbidden.update(what)
 
     def allow(self, *what: str) -> None:

@@ -1,7 +1,7 @@
 """The stage over HTTP, for a fake that runs as a process of its own: ``POST /_stage/<verb>`` with JSON.
 
 The verbs are the methods of ``Stage`` and ``FakeAirflow``: ``{"args": [...], "kwargs": {...}}``. Tasks are given as
-objects with the fields of ``Task``. What a Python test would pass as a callable is a table here::
+objects with the fields of ``Task``, a schedule in seconds. What a Python test would pass as a callable is a table::
 
     POST /_stage/run_queued {"kwargs": {"decide": {"work": {"0": {"result": 1}, "2": {"error": ["KeyError", "x"]}}}}}
 
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -53,6 +54,8 @@ def staged(fake: FakeAirflow, request: Request) -> Answer:
             return Answer(404, {"detail": f"The stage knows no verb {verb}."})
         if verb == "add_dag" and "tasks" in kwargs:
             kwargs["tasks"] = [task if isinstance(task, str) else Task(**task) for task in kwargs["tasks"]]
+        if verb == "add_dag" and "schedule" in kwargs:
+            kwargs["schedule"] = timedelta(seconds=kwargs["schedule"])
         for name in ("decide", "work"):
             if kwargs.get(name) is not None:
                 kwargs[name] = decided_by(kwargs[name])

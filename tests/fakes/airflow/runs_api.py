@@ -56,6 +56,8 @@ class RunsApi:
         if not set(states) <= set(STATES):
             raise refuse(422, f"Invalid value for state. Valid values are {', '.join(STATES)}")
         since = request.moment("updated_at_gte")
+        first, last = request.moment("logical_date_gte"), request.moment("logical_date_lte")
+        kinds = request.all("run_type")
         prefix = request.get("run_id_prefix_pattern") if self.fake.numbers >= (3, 2, 2) else None
         runs = [
             run
@@ -63,6 +65,9 @@ class RunsApi:
             if dag_id in ("~", run.dag_id)
             and (not states or run.state in states)
             and (since is None or run.updated_at >= since)
+            and (not kinds or run.run_type in kinds)
+            and (first is None or (run.logical_date is not None and run.logical_date >= first))
+            and (last is None or (run.logical_date is not None and run.logical_date <= last))
             and (prefix is None or _begins(run.run_id, prefix))
         ]
         order = [name.replace("dag_run_id", "run_id") for name in request.all("order_by")]

@@ -115,6 +115,11 @@ class Scheduler:
         dag = self.world.dags[run.dag_id]
         if run.state not in ("queued", "running") or dag.is_paused or run.run_after > self.world.clock.now():
             return 0
+        if run.state == "queued" and not self._may_start(run):
+            return 0
+        if run.state == "queued" and run.backfill_id is not None:
+            run.start_date = None  # it had one since it was made
+        run.updated_at = self.world.clock.now()
         run.state = "running"
         run.start_date = run.start_date or self.world.clock.now()
         work = decide or dag.work or (lambda row: None)
@@ -126,6 +131,21 @@ class Scheduler:
             ended += moved
         self._close(run, dag)
         return ended
+
+    def _may_start(self, run: Run) -> bool:
+        """A paused backfill starts no runs, and none starts more at once than it may."""
+        if run.backfill_id is None:
+            return True
+        backfill = self.world.backfills[run.backfill_id]
+        running = sum(one.backfill_id == backfill.id and one.state == "running" for one in self.world.runs.values())
+        return not backfill.is_paused and running < backfill.max_active_runs
+
+    def complete_backfills(self) -> None:
+        """The sweep that notices that all runs of a backfill have ended."""
+        unfinished = {run.backfill_id for run in self.world.runs.values() if run.state in ("queued", "running")}
+        for backfill in self.world.backfills.values():
+            if backfill.completed_at is None and backfill.id not in unfinished:
+                backfill.completed_at = backfill.updated_at = self.world.clock.now()
 
     def _step(self, run: Run, dag: Dag, task: Task, work: Callable[[Instance], Any]) -> int:
         rows = self.world.of_task(run.dag_id, run.run_id, task.task_id)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.fakes.airflow.state import Dag, Instance, Run, Task, World
+from tests.fakes.airflow.state import Backfill, Dag, Instance, Run, Task, World
 from tests.fakes.airflow.wire import iso
 
 
@@ -34,24 +34,24 @@ def dag_row(dag: Dag) -> dict[str, Any]:
         "relative_fileloc": f"{dag.dag_id}.py",
         "fileloc": f"dags/{dag.dag_id}.py",
         "description": dag.description,
-        "timetable_summary": None,
-        "timetable_description": "Never, external triggers only",
+        "timetable_summary": "0 0 * * *" if dag.schedule else None,
+        "timetable_description": "At 00:00" if dag.schedule else "Never, external triggers only",
         "tags": [{"name": tag, "dag_id": dag.dag_id, "dag_display_name": dag.dag_id} for tag in dag.tags],
-        "max_active_tasks": 16,
-        "max_active_runs": 16,
+        "max_active_tasks": dag.max_active_tasks,
+        "max_active_runs": dag.max_active_runs,
         "max_consecutive_failed_dag_runs": 0,
-        "has_task_concurrency_limits": False,
+        "has_task_concurrency_limits": dag.has_task_concurrency_limits,
         "has_import_errors": dag.has_import_errors,
         "last_expired": None,
         "timetable_partitioned": False,
-        "timetable_periodic": False,
+        "timetable_periodic": dag.schedule is not None,
         "next_dagrun_logical_date": None,
         "next_dagrun_data_interval_start": None,
         "next_dagrun_data_interval_end": None,
         "next_dagrun_run_after": None,
         "allowed_run_types": None,
         "owners": ["airflow"],
-        "is_backfillable": False,
+        "is_backfillable": dag.schedule is not None,
         "file_token": f"token-of-{dag.dag_id}",
     }
 
@@ -74,7 +74,7 @@ def details_row(dag: Dag) -> dict[str, Any]:
         "rerun_with_latest_version": None,
         "owner_links": {},
         "is_favorite": False,
-        "concurrency": 16,
+        "concurrency": dag.max_active_tasks,
         "active_runs_count": 0,
         "latest_dag_version": version_row(dag),
     }
@@ -137,6 +137,23 @@ def run_row(world: World, run: Run) -> dict[str, Any]:
         "dag_display_name": run.dag_id,
         "partition_key": None,
         "partition_date": None,
+    }
+
+
+def backfill_row(backfill: Backfill) -> dict[str, Any]:
+    return {
+        "id": backfill.id,
+        "dag_id": backfill.dag_id,
+        "from_date": iso(backfill.from_date),
+        "to_date": iso(backfill.to_date),
+        "dag_run_conf": backfill.dag_run_conf,
+        "is_paused": backfill.is_paused,
+        "reprocess_behavior": backfill.reprocess_behavior,
+        "max_active_runs": backfill.max_active_runs,
+        "created_at": iso(backfill.created_at),
+        "completed_at": iso(backfill.completed_at),
+        "updated_at": iso(backfill.updated_at),
+        "dag_display_name": backfill.dag_id,
     }
 
 

@@ -140,7 +140,9 @@ class Stage:
     def run_queued(self, decide: Work | None = None, *, rounds: int = 1_000) -> int:
         """Let the scheduler work until nothing moves: expand, start, finish as ``decide`` (else the Dag's ``work``)
         says, then downstream, then the runs' own states. Answers how many tries ended."""
-        return sum(self._scheduler.run(run, decide, rounds) for run in list(self.world.runs.values()))
+        ended = sum(self._scheduler.run(run, decide, rounds) for run in list(self.world.runs.values()))
+        self._scheduler.complete_backfills()
+        return ended
 
     def push_xcom(
         self, dag_id: str, run_id: str, task_id: str, map_index: int, value: Any, key: str = "return_value"

@@ -68,6 +68,11 @@ class Dag:
     version_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     version_number: int = 1
     created_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    schedule: timedelta | None = None
+    """Periodic, from midnight UTC on; with one it can be backfilled."""
+    max_active_tasks: int = 16
+    max_active_runs: int = 16
+    has_task_concurrency_limits: bool = False
     work: Callable[[Instance], Any] | None = None
 
     def upstream(self, task_id: str) -> list[str]:
@@ -102,6 +107,23 @@ class Run:
     end_date: datetime | None = None
     note: str | None = None
     user: str = "admin"
+    backfill_id: int | None = None
+
+
+@dataclass
+class Backfill:
+    id: int
+    dag_id: str
+    from_date: datetime
+    to_date: datetime
+    dag_run_conf: dict[str, Any]
+    reprocess_behavior: str
+    max_active_runs: int
+    created_at: datetime
+    updated_at: datetime
+    run_ids: list[str] = field(default_factory=list)
+    is_paused: bool = False
+    completed_at: datetime | None = None
 
 
 @dataclass
@@ -155,6 +177,9 @@ class World:
     keys: dict[tuple[str, str, str, int], set[str]] = field(default_factory=dict)
     """Which XCom keys an instance has."""
     import_errors: list[dict[str, Any]] = field(default_factory=list)
+    pools: dict[str, int] = field(default_factory=lambda: {"default_pool": 128})
+    """Slots by name."""
+    backfills: dict[int, Backfill] = field(default_factory=dict)
     effects: Effects = field(default_factory=Effects)
     events: list[dict[str, Any]] = field(default_factory=list)
     """The audit log, oldest first."""
