@@ -180,6 +180,7 @@ def test_it_waits_while_airflow_is_away_and_goes_on_when_it_is_back(backfilled, 
 
 
 def test_one_asked_for_while_airflow_was_away_is_checked_before_it_is_sent(server, deployer, daily_dag, fake_airflow):
+    from panel.launches.dag_forms import read_form
 
     read_form(server=server, dag_id=DAG)
     fake_airflow.down = True
