@@ -21,10 +21,10 @@ from panel.access.authorization import allowed_actions, authorize
 from panel.launches.audit import record
 from panel.launches.conf import digest
 from panel.launches.dag_forms import FormReading, fetch_form
-from panel.launches.form_rights import changed_form, form_objection
+from panel.launches.form_rights import changed_form, definition, form_objection
 from panel.launches.guard_rails import check_active, check_freeze, freeze_words, protection_of
 from panel.launches.mail_orders import order_decision_mail
-from panel.launches.models import Launch
+from panel.launches.models import FormDefinition, Launch
 from panel.launches.states import State
 from panel.launches.validation import unsendable
 from panel.problems import Conflicting, Unprocessable
@@ -125,8 +125,9 @@ def objection(launch: Launch, server: Server) -> str:
         return said
     if launch.approval_hash:
         return _objection_to_approval(launch, server)
-    reading = _read_if_guarded(launch, server)
-    protection = protection_of(server, launch.dag_id, reading.fields, launch.params) if reading else None
+    form = definition(server, launch.dag_id, launch.form_slug) if launch.form_slug else None
+    reading = _read_if_guarded(launch, server, form)
+    protection = protection_of(server, launch.dag_id, reading.fields, launch.params, form) if reading else None
     if protection and (protection.needs_approval or not launch.protected):
         return _("Since it was asked for, guard rails were set that it did not pass. %(why)s Launch it again.") % {
             "why": protection.why
@@ -144,9 +145,9 @@ def _objection_to_approval(launch: Launch, server: Server) -> str:
     return _changed(launch, fetch_form(server=server, dag_id=launch.dag_id))
 
 
-def _read_if_guarded(launch: Launch, server: Server) -> FormReading | None:
+def _read_if_guarded(launch: Launch, server: Server, form: FormDefinition | None) -> FormReading | None:
     """The form, asked of Airflow only where guard rails could protect this launch."""
-    if protection_of(server, launch.dag_id, None, launch.params) is None:
+    if protection_of(server, launch.dag_id, None, launch.params, form) is None:
         return None
     return fetch_form(server=server, dag_id=launch.dag_id)
 

@@ -58,6 +58,13 @@ class DefinitionForm(forms.Form):
         help_text=gettext_lazy("With params in braces: Deploy {version} to {env}. Empty: Launch and the Dag's name."),
     )
     is_enabled = forms.BooleanField(label=gettext_lazy("Switched on"), required=False)
+    is_protected = forms.BooleanField(
+        label=gettext_lazy("Whatever is launched through it is protected"),
+        required=False,
+        help_text=gettext_lazy(
+            "Confirmed by typing, and approved by somebody else unless the guard rails of the Dag say that nobody has to."
+        ),
+    )
     groups = forms.MultipleChoiceField(
         label=gettext_lazy("Groups that may use it"),
         required=False,
@@ -158,7 +165,9 @@ class FormEditing:
         entered = self.texts.cleaned_data
         users = [name.strip() for name in entered["users"].replace("\n", ",").split(",") if name.strip()]
         entered["text"] = entered["text"].replace("\r\n", "\n")
-        given = {name: entered[name] for name in ("slug", "title", "text", "button", "groups", "is_enabled")}
+        given = {
+            name: entered[name] for name in ("slug", "title", "text", "button", "groups", "is_enabled", "is_protected")
+        }
         return FormContent(**given, users=users, shapes=shapes)
 
     def add(self, message: str, messages: Mapping[str, list[str]]) -> None:
@@ -300,6 +309,7 @@ def _entered(definition: FormDefinition | None) -> dict[str, Any]:
         "text": definition.text,
         "button": definition.button,
         "is_enabled": definition.is_enabled,
+        "is_protected": definition.is_protected,
         "groups": list(definition.groups.values_list("name", flat=True)),
         "users": ", ".join(definition.users.order_by("username").values_list("username", flat=True)),
     }

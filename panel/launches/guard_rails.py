@@ -22,7 +22,7 @@ from panel.domain.budgets import PERIOD, seconds_until_room
 from panel.domain.states import FINISHED_RUN
 from panel.launches.conf import digest
 from panel.launches.fields import Field
-from panel.launches.models import FreezeWindow, GuardRails, Launch
+from panel.launches.models import FormDefinition, FreezeWindow, GuardRails, Launch
 from panel.launches.states import OCCUPYING, State
 from panel.mirror.models import DagRun
 from panel.problems import Conflicting, TooMany
@@ -46,18 +46,29 @@ def guard_rails_of(server: Server, dag_id: str) -> GuardRails | None:
 
 
 def protection_of(
-    server: Server, dag_id: str, fields: Sequence[Field] | None, params: Mapping[str, Any]
+    server: Server,
+    dag_id: str,
+    fields: Sequence[Field] | None,
+    params: Mapping[str, Any],
+    form: FormDefinition | None = None,
 ) -> Protection | None:
-    """The protection of a launch with these params, ``None`` where there is none.
+    """The protection of a launch with these params through this launch form, ``None`` where there is none.
 
     Params that are not given count with their defaults. ``fields`` are ``None`` when the Dag's params are not known:
     then a param that is not given may be anything, and protects.
     """
-    rails = guard_rails_of(server, dag_id)
-    if rails is None or rails.protects == GuardRails.Protects.NOTHING:
-        return None
+    rails = guard_rails_of(server, dag_id) or GuardRails(server=server, dag_id=dag_id)
     if rails.protects == GuardRails.Protects.EVERYTHING:
         return _protection(rails, dag_id, _("Every launch of this Dag is protected."))
+    if rails.protects == GuardRails.Protects.VALUES and (found := _protected_value(rails, fields, params)):
+        return found
+    if form is not None and form.is_protected:
+        said = _("Whatever is launched through the form “%(form)s” is protected.") % {"form": form.title}
+        return _protection(rails, dag_id, said)
+    return None
+
+
+def _protected_value(rails: GuardRails, fields: Sequence[Field] | None, params: Mapping[str, Any]) -> Protection | None:
     defaults = None if fields is None else {field.name: field.default for field in fields}
     for name, protecting in rails.values:
         if name in params:

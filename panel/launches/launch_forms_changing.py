@@ -37,6 +37,7 @@ class FormContent:
     groups: Sequence[str] = ()
     users: Sequence[str] = ()
     is_enabled: bool = True
+    is_protected: bool = False
 
 
 def add_form(*, user: User, server: Server, dag_id: str, content: FormContent) -> FormDefinition:
@@ -140,6 +141,7 @@ def _columns(user: User, dag_id: str, content: FormContent) -> dict[str, Any]:
         "button": content.button.strip(),
         "shapes_json": json.dumps(stored_shapes(content.shapes)),
         "is_enabled": content.is_enabled,
+        "is_protected": content.is_protected,
         "search": "\n".join(words).casefold(),
         "updated_at": timezone.now(),
         "username": user.get_username(),
@@ -176,6 +178,7 @@ def _record(user: User, action: str, form: FormDefinition) -> None:
             "title": form.title,
             "version": form.version,
             "is_enabled": form.is_enabled,
+            "is_protected": form.is_protected,
             "groups": sorted(form.groups.values_list("name", flat=True)),
             "users": sorted(form.users.values_list("username", flat=True)),
             "params": {shape["name"]: shape["mode"] for shape in form.shapes},

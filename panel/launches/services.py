@@ -90,7 +90,7 @@ def request_launch(
         launch.form_slug, launch.form_version = definition.slug, definition.version
     # Which are secret is not known without the form: none is shown until it was read (submission).
     launch.secret_params = secret_names(reading.fields) if reading else list(params)
-    protection = protection_of(server, dag_id, reading.fields if reading else None, params)
+    protection = protection_of(server, dag_id, reading.fields if reading else None, params, definition)
     if protection is not None:
         _protect(launch, protection, reading, confirm)
     try:

@@ -178,7 +178,7 @@ def _form_page(
 def _confirm_page(request: HttpRequest, server: Server, form: LaunchForm) -> HttpResponse:
     dag_id = form.reading.form.dag_id
     context = _context(server, form) | {
-        "protection": protection_of(server, dag_id, form.reading.fields, form.values),
+        "protection": protection_of(server, dag_id, form.reading.fields, form.values, form.shape.definition),
         "comparison": compared(form.shape.ordered, form.values, selectors.last_launch(server, dag_id)),
     }
     status = HTTPStatus.UNPROCESSABLE_ENTITY if form.confirm else HTTPStatus.OK

@@ -17,7 +17,8 @@ class FormDefinition(models.Model):
 
     ``shapes_json`` is a list in the order of the form, an entry a param: see panel/launches/shapes.py. ``button`` are
     words such as ``Deploy {version} to {env}``. ``groups`` and ``users``: who may see and use it; neither: every
-    deployer. ``version`` grows with every change, so that of two admins at once the second is told.
+    deployer. ``is_protected``: whatever is launched through it is protected as the Dag's guard rails say. ``version``
+    grows with every change, so that of two admins at once the second is told.
     """
 
     server = models.ForeignKey(Server, on_delete=models.CASCADE, related_name="+")
@@ -30,6 +31,7 @@ class FormDefinition(models.Model):
     groups = models.ManyToManyField(Group, related_name="+")
     users = models.ManyToManyField(settings.AUTH_USER_MODEL, related_name="+")
     is_enabled = models.BooleanField(default=True)
+    is_protected = models.BooleanField(default=False)
     version = models.PositiveIntegerField(default=1)
     search = models.TextField(blank=True)
     updated_at = models.DateTimeField()
