@@ -62,7 +62,7 @@ class DefinitionForm(forms.Form):
         label=gettext_lazy("Whatever is launched through it is protected"),
         required=False,
         help_text=gettext_lazy(
-            "Confirmed by typing, and approved by somebody else unless the guard rails of the Dag say that nobody has to."
+            "Confirmed by typing, and approved by somebody else unless the Dag's guard rails say that nobody has to."
         ),
     )
     groups = forms.MultipleChoiceField(

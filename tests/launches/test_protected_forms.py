@@ -45,7 +45,7 @@ def test_the_bare_form_is_as_the_dag_has_it(protected, through):
 
 def test_where_nobody_has_to_approve_it_is_confirmed_by_typing(protected, through, server, admin):
     set_guard_rails(user=admin, server=server, dag_id="deploy", protects="nothing", needs_approval=False)
-    with pytest.raises(Unprocessable, match="through the form “Deploy a release” is protected. Type deploy"):
+    with pytest.raises(Unprocessable, match=r"through the form “Deploy a release” is protected\. Type deploy"):
         through()
     assert through(confirm="deploy").state == "submitting"
 
