@@ -1,5 +1,11 @@
 // What htmx must not do on a live page: poll unseen, replace what did not change, swap a whole page into a part of one.
 (() => {
+  // Who goes back and at once forward again does so before htmx listens: the address is then another than the page's.
+  document.addEventListener("DOMContentLoaded", () => {
+    const made = performance.getEntriesByType("navigation")[0]?.name;
+    if (made && made.split("#")[0] !== location.href.split("#")[0]) location.reload();
+  });
+
   const toasts = document.getElementById("toasts");
 
   const toast = (text) => {

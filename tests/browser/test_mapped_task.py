@@ -34,6 +34,27 @@ def test_a_count_filters_and_the_back_button_takes_it_back(page):
     expect(page.locator("#row-0")).to_have_count(0)
 
 
+def test_who_goes_on_before_the_page_has_its_scripts_sees_what_the_address_says(page):
+    page.click("#tile-hard_failure")
+    expect(page.locator("#row-0")).to_have_count(0)
+    held = []
+
+    def hold_the_first(route):
+        held.append(route)
+        if len(held) > 1:
+            route.continue_()
+
+    page.route(re.compile(r"htmx.*\.js"), hold_the_first)
+    page.evaluate("history.back()")
+    while not held:
+        page.wait_for_timeout(50)
+    expect(page.locator("#row-0")).to_be_visible()
+    page.evaluate("history.forward()")
+    expect(page).to_have_url(re.compile(r"\?outcome=hard_failure$"))
+    held[0].continue_()
+    expect(page.locator("#row-0")).to_have_count(0)
+
+
 def test_a_link_to_a_filtered_list_shows_that_list_after_a_reload(page):
     page.fill("#filter-indices", "0-5")
     page.click("#filters button")
