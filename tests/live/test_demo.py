@@ -103,6 +103,7 @@ def test_it_shows_all_examples_lets_everybody_in_and_leaves_nothing_after_ctrl_c
 ) -> None:
     assert demo.get("/readyz")
     mapped = {task["task_id"]: task["total"] for task in demo.get("/api/v1/mapped-tasks/?server=demo")["results"]}
+    mapped.pop("add_up", None)  # the example that catches up by itself: its run of yesterday may be there by now
     assert mapped == {
         "deploy_region": 4,
         "process_file": 24,
