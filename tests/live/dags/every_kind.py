@@ -1,4 +1,4 @@
-"""The Dag of tests/live/test_in_the_browser.py: a param of every kind that Airflow's own form knows, and what arrived."""
+"""The Dag of tests/live/test_in_the_browser.py: a param of every kind that Airflow's form knows, and what arrived."""
 
 from __future__ import annotations
 
