@@ -14,7 +14,7 @@ from panel.launches.stop_sending import stop_run
 from panel.launches.watching import follow_mirror
 from panel.mirror.models import DagRun
 from panel.mirror.services import sync_run
-from tests.browser.test_every_page import SCREENS, check, settled
+from tests.browser.test_every_page import BOTH_WIDTHS, check, settled
 from tests.browser.test_launch import REGIONS, rollout, sync_targets, what_the_worker_does
 from tests.fakes.airflow import Fatal
 
@@ -52,7 +52,7 @@ def seen() -> None:
     follow_mirror(now=timezone.now())
 
 
-@SCREENS
+@BOTH_WIDTHS
 def test_a_run_is_watched_stopped_and_says_who_did_it(screen, opened, olga, server, rollout, fake_airflow):
     ran(launched(olga, server, version="1.4.1"), fake_airflow)
     launch = launched(olga, server)
@@ -88,7 +88,7 @@ def test_a_run_is_watched_stopped_and_says_who_did_it(screen, opened, olga, serv
     assert fake_airflow.world.runs["rollout", launch.dag_run_id].state == "failed"
 
 
-@SCREENS
+@BOTH_WIDTHS
 def test_what_failed_is_retried_from_the_final_check_or_rolled_back(
     screen, opened, olga, server, rollout, fake_airflow
 ):
@@ -112,7 +112,7 @@ def test_what_failed_is_retried_from_the_final_check_or_rolled_back(
     assert Launch.objects.first().params["version"] == "1.4.1"
 
 
-@SCREENS
+@BOTH_WIDTHS
 def test_the_history_is_filtered_and_the_header_counts_what_waits(
     screen, opened, olga, anna, server, rollout, fake_airflow
 ):

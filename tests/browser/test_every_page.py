@@ -43,6 +43,9 @@ SCREENS = pytest.mark.parametrize(
     "screen", [DESKTOP, DESKTOP_DARK, PHONE, PHONE_DARK], ids=["desktop", "desktop dark", "phone", "phone dark"]
 )
 
+BOTH_WIDTHS = pytest.mark.parametrize("screen", [DESKTOP, PHONE_DARK], ids=["desktop", "phone dark"])
+"""For stories of many steps: both widths and both themes, not each with each."""
+
 TARGETS = (
     "main a.button, main button, main input, main select, main a.tile, main a.chip, header a, header summary, "
     "main .cards th[scope=row] > a:first-child"

@@ -13,7 +13,7 @@ from panel.launches.watching import mirror_run
 from panel.mirror.models import MappedTask
 from panel.retries.models import RetryJob
 from tests.browser.conftest import PHONE, refreshed
-from tests.browser.test_every_page import SCREENS, check, settled
+from tests.browser.test_every_page import BOTH_WIDTHS, check, settled
 from tests.fakes.airflow import Task
 
 URL = "/servers/prod/dags/rollout/launch/"
@@ -85,7 +85,7 @@ def sync_targets() -> None:
         refreshed(mapped_task)
 
 
-@SCREENS
+@BOTH_WIDTHS
 def test_a_form_is_filled_in_corrected_launched_and_its_targets_watched(screen, opened, olga, rollout, fake_airflow):
     page = opened(olga, URL, screen, timezone_id="Europe/Berlin")
     expect(page.get_by_label("Not before")).to_have_value(re.compile(r"2026-12-01T11:00(:00)?"))
@@ -147,7 +147,7 @@ def test_a_form_is_filled_in_corrected_launched_and_its_targets_watched(screen, 
     check(page, screen)
 
 
-@SCREENS
+@BOTH_WIDTHS
 def test_one_region_and_all_that_failed_are_retried_from_the_board(screen, opened, olga, rollout, fake_airflow):
     page = opened(olga, URL, screen)
     page.get_by_label("Version").fill("1.4.2")

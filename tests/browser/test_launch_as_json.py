@@ -9,7 +9,7 @@ from playwright.sync_api import expect
 
 from panel.launches.models import Launch
 from tests.browser.conftest import PHONE
-from tests.browser.test_every_page import SCREENS, check, settled
+from tests.browser.test_every_page import BOTH_WIDTHS, check, settled
 
 URL = "/servers/prod/dags/sized/launch/"
 PARAMS = {
@@ -43,7 +43,7 @@ def sized(groups, server, fake_airflow):
     return fake_airflow.add_dag("sized", params=PARAMS)
 
 
-@SCREENS
+@BOTH_WIDTHS
 def test_from_fields_to_json_and_back_and_launched(screen, opened, olga, sized):
     page = opened(olga, URL, screen)
     check(settled(page), screen)

@@ -15,7 +15,7 @@ from panel.launches.launch_forms_changing import FormContent, add_form
 from panel.launches.models import FormDefinition, Launch, Preset
 from panel.launches.shapes import shapes_of
 from tests.browser.conftest import DESKTOP, PHONE, RUN
-from tests.browser.test_every_page import SCREENS, check, settled
+from tests.browser.test_every_page import BOTH_WIDTHS, check, settled
 from tests.browser.test_launch import URL, rollout, what_the_worker_does
 
 __all__ = ["rollout"]
@@ -59,7 +59,7 @@ def deploy_form(anna, rollout, server) -> FormDefinition:
     return add_form(user=anna, server=server, dag_id="rollout", content=content)
 
 
-@SCREENS
+@BOTH_WIDTHS
 def test_an_admin_makes_a_form_and_a_deployer_launches_through_it(
     screen, opened, anna, dora, rollout, server, fake_airflow
 ):
@@ -121,7 +121,7 @@ def test_an_admin_makes_a_form_and_a_deployer_launches_through_it(
     assert run.conf == {"version": "1.4.2", "env": "prod", "replicas": 3}
 
 
-@SCREENS
+@BOTH_WIDTHS
 def test_options_follow_the_other_field_and_a_preset_keeps_what_was_chosen(screen, opened, dora, deploy_form):
     page = opened(dora, f"{URL}?form=deploy", screen)
     region = page.locator("#p-region")
@@ -194,7 +194,7 @@ def test_without_javascript_the_options_are_shown_by_a_button(screen, opened, do
     assert Launch.objects.get().params == {"version": "1.4.2", "env": "prod", "region": "us-2", "replicas": 3}
 
 
-@SCREENS
+@BOTH_WIDTHS
 def test_the_values_of_any_run_fill_the_form_in(screen, opened, olga, fake_run, server, groups):
     page = opened(olga, f"/servers/prod/dags/etl.daily/runs/{RUN}/", screen)
     page.get_by_role("link", name="Launch again with these values").click()

@@ -9,7 +9,7 @@ from django.contrib.auth.models import Group, User
 from playwright.sync_api import expect
 
 from panel.launches.models import FreezeWindow, Launch
-from tests.browser.test_every_page import SCREENS, check, settled
+from tests.browser.test_every_page import BOTH_WIDTHS, check, settled
 from tests.browser.test_launch import URL, rollout, what_the_worker_does
 
 __all__ = ["rollout"]
@@ -22,7 +22,7 @@ def deployer(name):
     return user
 
 
-@SCREENS
+@BOTH_WIDTHS
 def test_from_guard_rails_to_an_approved_run(screen, opened, anna, rollout, fake_airflow):
     page = opened(anna, URL, screen)  # reads the params
     page.goto(page.url.replace(URL, RAILS))
@@ -77,7 +77,7 @@ def test_from_guard_rails_to_an_approved_run(screen, opened, anna, rollout, fake
     check(settled(page), screen)
 
 
-@SCREENS
+@BOTH_WIDTHS
 def test_a_freeze_is_seen_before_the_form_is_filled_in(screen, opened, anna, rollout):
     page = opened(anna, URL, screen, timezone_id="Europe/Berlin")
     page.goto(page.url.replace(URL, RAILS))

@@ -92,13 +92,9 @@ class Compared:
 
     @property
     def is_within_a_fifth(self) -> bool:
-        assert self.told.seconds_low is not None
-        assert self.told.seconds_high is not None
-        return (
-            self.told.instances == pytest.approx(self.instances, rel=0.2)
-            and self.told.seconds == pytest.approx(self.seconds, rel=0.2)
-            and self.told.seconds_low <= self.seconds <= self.told.seconds_high
-        )
+        """The range beside the forecast is no promise: it covers nine cases in ten."""
+        instances = self.told.instances == pytest.approx(self.instances, rel=0.2)
+        return bool(instances and self.told.seconds == pytest.approx(self.seconds, rel=0.2))
 
 
 def foreseen_and_run(airflow, panel, ask, asked: Asked) -> Compared:
