@@ -13,7 +13,7 @@ from panel.mirror.models import MappedTask
 from panel.retries.models import RetryChunk, RetryItem, RetryJob, RetryRun, RetryTarget
 from panel.retries.states import ChunkKind, ChunkState, ItemState, JobState
 from tests.browser.conftest import BUSY, DESKTOP, PHONE
-from tests.browser.test_every_page import SCREENS, SMALL_TARGETS, TARGETS, serious
+from tests.browser.test_every_page import BOTH_WIDTHS, SMALL_TARGETS, TARGETS, serious
 
 LONG = "could not read s3://bucket/" + "a-very-long-key-without-any-place-to-break/" * 12 + " <script>alert(1)</script>"
 STATES = {
@@ -99,7 +99,7 @@ def _item(job: RetryJob, target: RetryTarget, index: int, count: int, *, over: b
     )
 
 
-@SCREENS
+@BOTH_WIDTHS
 @pytest.mark.parametrize("name", STATES)
 def test_it_fits_and_reads_well(opened, olga, task, screen, name):
     olga.email = "olga@example.com"
@@ -114,7 +114,7 @@ def test_it_fits_and_reads_well(opened, olga, task, screen, name):
         assert page.evaluate(SMALL_TARGETS, TARGETS) == []
 
 
-@SCREENS
+@BOTH_WIDTHS
 def test_the_help_fits_and_reads_well(opened, olga, screen):
     page = opened(olga, "/retry-jobs/help/", screen=screen)
     expect(page.get_by_role("heading", name="When it stands still")).to_be_visible()

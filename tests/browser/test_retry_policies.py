@@ -7,7 +7,7 @@ from playwright.sync_api import expect
 
 from panel.retries.models import RetryJob
 from tests.browser.conftest import PHONE
-from tests.browser.test_every_page import SCREENS, check, settled
+from tests.browser.test_every_page import BOTH_WIDTHS, check, settled
 
 FOLDED = ("retry-careful", "retry-pace", "retry-again", "retry-later")
 IN_TOKYO = {"timezone_id": "Asia/Tokyo"}
@@ -21,7 +21,7 @@ def panel(opened, olga, task):
     return visit
 
 
-@SCREENS
+@BOTH_WIDTHS
 def test_every_part_can_be_unfolded_read_and_used(screen, panel):
     page = panel(screen)
     for name in FOLDED:
@@ -35,7 +35,7 @@ def test_every_part_can_be_unfolded_read_and_used(screen, panel):
     check(settled(page), screen)
 
 
-@SCREENS
+@BOTH_WIDTHS
 def test_put_off_to_two_o_clock_where_the_person_is(screen, panel):
     page = panel(screen)
     page.fill("[name=reason]", "after the backup")
@@ -52,7 +52,7 @@ def test_put_off_to_two_o_clock_where_the_person_is(screen, panel):
     expect(page.locator("#job-controls")).not_to_contain_text("scheduled")
 
 
-@SCREENS
+@BOTH_WIDTHS
 def test_the_estimate_follows_what_is_typed_and_the_cursor_stays(screen, panel):
     page = panel(screen)
     load = page.locator("#retry-load")
