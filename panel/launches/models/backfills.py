@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import uuid
 from datetime import datetime
-from typing import Any
 
 from django.conf import settings
 from django.db import models
 
 from panel.launches.backfill_states import MOVING, OPEN, WAITING, BackfillState, Reprocess
-from panel.mirror.models import MASKED
+from panel.launches.models.asked_params import AskedParams
 from panel.servers.models import Server
 
 
-class Backfill(models.Model):
+class Backfill(AskedParams, models.Model):
     """A range of dates of one Dag, run at once by Airflow.
 
     ``to_date`` is as it is sent: the second that was asked for, and microseconds of our own. No schedule fires within a
@@ -84,17 +82,6 @@ class Backfill(models.Model):
 
     def __str__(self) -> str:
         return f"{self.dag_id} {self.from_date:%Y-%m-%d} – {self.to_date:%Y-%m-%d}"
-
-    @property
-    def params(self) -> dict[str, Any]:
-        loaded: dict[str, Any] = json.loads(self.params_json)
-        return loaded
-
-    @property
-    def shown_params(self) -> dict[str, Any]:
-        """The params as anybody may see them."""
-        hidden = set(self.secret_params)
-        return {name: MASKED if name in hidden and value else value for name, value in self.params.items()}
 
     @property
     def until(self) -> datetime:

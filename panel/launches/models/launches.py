@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, Final
 from django.conf import settings
 from django.db import models
 
+from panel.launches.models.asked_params import AskedParams
 from panel.launches.states import RUN_STATES, UNFINISHED_RUN, State
 from panel.mirror.airflow_links import run_url
-from panel.mirror.models import MASKED, Dag, DagRun
+from panel.mirror.models import Dag, DagRun
 from panel.servers.models import Server
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def _as_text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-class Launch(models.Model):
+class Launch(AskedParams, models.Model):
     """One run started by form. ``dag_run_id`` is ours, so that no repeat makes a second run in Airflow.
 
     ``params`` are what was given, as typed, and what Airflow gets as ``conf``. ``checked``: they were checked against
@@ -111,17 +112,6 @@ class Launch(models.Model):
         if self._state.adding:
             self.search_text = searchable(self.note, self.params, self.secret_params)
         super().save(*args, **kwargs)
-
-    @property
-    def params(self) -> dict[str, Any]:
-        loaded: dict[str, Any] = json.loads(self.params_json)
-        return loaded
-
-    @property
-    def shown_params(self) -> dict[str, Any]:
-        """The params as anybody may see them."""
-        hidden = set(self.secret_params)
-        return {name: MASKED if name in hidden and value else value for name, value in self.params.items()}
 
     @property
     def airflow_url(self) -> str:
