@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Final
+from typing import Any
 from uuid import UUID, uuid4
 
 from django.conf import settings
@@ -25,22 +25,17 @@ from panel.domain.outcomes import Outcome
 from panel.domain.states import FINISHED_RUN
 from panel.launches.approvals import may_launch
 from panel.launches.audit import record
-from panel.launches.conf import secret_texts
 from panel.launches.models import Launch, LaunchStop
 from panel.launches.selectors import unclaimed
 from panel.launches.states import RUN_STATES, State, StopState
-from panel.mirror.models import MASKED, Instance
+from panel.launches.submission import CLAIM, LONGEST_PAUSE, NOTE_LENGTH, Later, storable
 from panel.mirror.models import DagRun as MirroredRun
+from panel.mirror.models import Instance
 from panel.mirror.services import request_run_refresh
 from panel.servers.client import open_client
 from panel.servers.models import Server
 
 logger = logging.getLogger(__name__)
-
-CLAIM: Final = timedelta(minutes=5)
-"""Longer than the two bounded requests of one attempt; a killed worker's stop goes on after it."""
-LONGEST_PAUSE: Final = 60
-NOTE_LENGTH: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +45,6 @@ class Ended:
     state: StopState
     message: str = ""
     run: DagRun | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Later:
-    message: str
 
 
 Verdict = Ended | Later
@@ -212,7 +202,7 @@ def _settle(stop: LaunchStop, verdict: Verdict) -> None:
 
 
 def _changes(stop: LaunchStop, verdict: Verdict) -> dict[str, Any]:
-    now, message = timezone.now(), _storable(stop.launch, verdict.message)
+    now, message = timezone.now(), storable(stop.launch, verdict.message)
     if isinstance(verdict, Ended):
         done = verdict.run if verdict.state == StopState.DONE else None
         ended = done.end_date if done and done.state in FINISHED_RUN else None
@@ -233,10 +223,3 @@ def _have_the_board_read(launch: Launch) -> None:
     )
     if run := mirrored.first():
         request_run_refresh(dag=run.dag, run_id=run.run_id)
-
-
-def _storable(launch: Launch, text: str) -> str:
-    """PostgreSQL takes no NUL; what Airflow says may hold one, or a secret value."""
-    for secret in secret_texts(launch):
-        text = text.replace(secret, MASKED)
-    return text.replace("\x00", "")
