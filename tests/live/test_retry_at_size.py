@@ -25,7 +25,7 @@ from tests.soak.panel import Panel
 pytestmark = pytest.mark.timeout(1_800)
 
 DAG, RUN = "live_at_size", "at-size"
-MAPPED = {"listed": 720, "load": 420, "each.check": 180, "each.ship": 180}  # as in dags/at_size.py
+MAPPED = {"listed": 1_080, "load": 180, "each.check": 120, "each.ship": 120}  # as in dags/at_size.py
 CHOSEN = {(task, index) for task in ("load", "each.check") for index in range(MAPPED[task]) if index % 6 == 1}
 """Those whose source was away."""
 WITH_THEM = {("each.ship", index) for task, index in CHOSEN if task == "each.check"}
@@ -120,7 +120,7 @@ def test_one_error_class_of_1500_indices_runs_once_more_each_though_two_workers_
         "mapped_tasks": [task["id"] for task in tasks.values()],
         "selection": {"error_groups": [classes["ConnectionError"]]},
         "reason": "the sources are back",
-        "chunk_size": 20,
+        "chunk_size": 10,
         "idempotency_key": "at-size",
     }
     gate.hold("after", let=1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import dag, get_current_context, task, task_group
 
-LISTED, LOADED, SHIPPED = 720, 420, 180
+LISTED, LOADED, SHIPPED = 1_080, 180, 120
 
 
 class Listed(EmptyOperator):
