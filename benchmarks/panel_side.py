@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import io
+import sys
+
+from django.conf import settings
 from django.contrib.auth.models import Group, User
 from django.test import Client
 
 from benchmarks.part import Order
 from benchmarks.seeding import DAG, TASK
+from config.wsgi import application
 from panel.mirror.models import DagRun, MappedTask
 from panel.mirror.services import find_or_fetch_run, sync_mapped_task
 from panel.servers.models import Server
@@ -44,11 +49,36 @@ def mirrored_task(order: Order, count: int) -> MappedTask:
     return MappedTask.objects.select_related("run__dag__server").get(pk=task.pk)
 
 
-def signed_in() -> Client:
-    import config.wsgi  # noqa: F401 - the process is then as one that serves
+class Browser:
+    """Somebody who is signed in and asks the WSGI application itself: what a request takes is what the server takes."""
 
+    def __init__(self, session_key: str) -> None:
+        self._environ = {
+            "REQUEST_METHOD": "GET", "SCRIPT_NAME": "", "SERVER_NAME": "localhost", "SERVER_PORT": "80",
+            "SERVER_PROTOCOL": "HTTP/1.1", "REMOTE_ADDR": "127.0.0.1", "HTTP_HOST": "localhost",
+            "HTTP_ACCEPT": "application/json", "HTTP_COOKIE": f"{settings.SESSION_COOKIE_NAME}={session_key}",
+            "wsgi.version": (1, 0), "wsgi.url_scheme": "http", "wsgi.errors": sys.stderr, "wsgi.multithread": True,
+            "wsgi.multiprocess": False, "wsgi.run_once": False,
+        }  # fmt: skip
+
+    def get(self, address: str) -> bytes:
+        """The body of the answer. Ends the program when it is not 200."""
+        path, _, query = address.removeprefix("http://localhost").partition("?")
+        said: list[str] = []
+        answer = application(
+            self._environ | {"PATH_INFO": path, "QUERY_STRING": query, "wsgi.input": io.BytesIO()},
+            lambda status, _headers, _error=None: said.append(status),
+        )
+        body = b"".join(answer)
+        answer.close()
+        if not said[0].startswith("200 "):
+            raise SystemExit(f"{address}: {said[0]} {body[:500]!r}")
+        return body
+
+
+def signed_in() -> Browser:
     user, _created = User.objects.get_or_create(username="bench")
     user.groups.set(Group.objects.filter(name="viewer"))
-    browser = Client(headers={"host": "localhost"})
-    browser.force_login(user)
-    return browser
+    client = Client()
+    client.force_login(user)
+    return Browser(client.cookies[settings.SESSION_COOKIE_NAME].value)

@@ -77,6 +77,7 @@ if BEHIND_TLS:
     SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = True
 # Other hosts of the domain are not ours to decide about: HSTS for subdomains and the preload list stay off.
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
+SESSION_ENGINE = "panel.access.sessions"
 SESSION_COOKIE_AGE = int(timedelta(days=14).total_seconds())
 SESSION_COOKIE_NAME = "mapboard_session"
 CSRF_COOKIE_NAME = "mapboard_csrf"
@@ -120,7 +121,7 @@ MIDDLEWARE = [
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
-    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "panel.access.middleware.UserMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
@@ -253,6 +254,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "retries.sweep": {"task": "retries.sweep", "schedule": 3.0, "options": {"expires": 3}},
     "launches.sweep": {"task": "launches.sweep", "schedule": 3.0, "options": {"expires": 3}},
     "launches.sweep_backfills": {"task": "launches.sweep_backfills", "schedule": 3.0, "options": {"expires": 3}},
+    "access.clear_sessions": {"task": "access.clear_sessions", "schedule": 6 * 3600.0, "options": {"expires": 3600}},
     "ui.beat": {"task": "ui.beat", "schedule": 10.0, "options": {"expires": 10}},
 }
 
@@ -266,7 +268,7 @@ REST_FRAMEWORK = {
         "panel.api.authentication.SessionAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["panel.api.permissions.ActionPermission"],
-    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_RENDERER_CLASSES": ["panel.api.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["panel.api.parsers.JSONParser"],
     "DEFAULT_PAGINATION_CLASS": "panel.api.pagination.KeysetPagination",
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",

@@ -19,7 +19,7 @@ from django.core.exceptions import ValidationError
 from django.db.models import BooleanField, F, Field, Func, Model, QuerySet, Value
 from django.db.models.lookups import GreaterThan, LessThan
 
-Row = TypeVar("Row", bound=Model)
+Row = TypeVar("Row")
 MAX_CURSOR_LENGTH: Final = 2_000
 _LARGEST: Final = 2**63 - 1
 """The largest number a database compares with."""
@@ -55,7 +55,7 @@ class _Walk:
     rising: bool
     backwards: bool
 
-    def ranges(self, rows: QuerySet[Row], place: _Place | None) -> list[QuerySet[Row]]:
+    def ranges(self, rows: QuerySet[Any, Row], place: _Place | None) -> list[QuerySet[Any, Row]]:
         """What lies beyond ``place``, in order: at most the filled values and the empty ones."""
         if self.field == self.tiebreak:
             return [self._ordered(rows if place is None else rows.filter(**self._beyond_tie(place.value)))]
@@ -73,10 +73,10 @@ class _Walk:
     def _nullable(self) -> bool:
         return _field(self.model, self.field).null
 
-    def _ordered(self, rows: QuerySet[Row]) -> QuerySet[Row]:
+    def _ordered(self, rows: QuerySet[Any, Row]) -> QuerySet[Any, Row]:
         return rows.order_by(*[self._sign + name for name in dict.fromkeys([self.field, self.tiebreak])])
 
-    def _ordered_ties(self, rows: QuerySet[Row]) -> QuerySet[Row]:
+    def _ordered_ties(self, rows: QuerySet[Any, Row]) -> QuerySet[Any, Row]:
         return rows.order_by(self._sign + self.tiebreak)
 
     @property
@@ -102,9 +102,14 @@ class _RowValue(Func):
 
 
 def keyset_page(
-    queryset: QuerySet[Row], *, ordering: str, tiebreak: str = "pk", cursor: str | None = None, page_size: int = 100
+    queryset: QuerySet[Any, Row],
+    *,
+    ordering: str,
+    tiebreak: str = "pk",
+    cursor: str | None = None,
+    page_size: int = 100,
 ) -> Page[Row]:
-    """One page of ``queryset``.
+    """One page of ``queryset``, whose rows are objects or named tuples with at least the two fields of the order.
 
     ``ordering`` is a field name, ``-`` in front for descending; ``tiebreak`` a unique field, which orders equal values
     in the same direction. Empty values come last either way. Raises BadCursor.
@@ -134,7 +139,7 @@ def keyset_page(
     )
 
 
-def _cursor(row: Model, ordering: str, field: str, tiebreak: str, *, backwards: bool) -> str:
+def _cursor(row: Any, ordering: str, field: str, tiebreak: str, *, backwards: bool) -> str:
     values = [ordering, int(backwards), _plain(getattr(row, field)), _plain(getattr(row, tiebreak))]
     return base64.urlsafe_b64encode(json.dumps(values, separators=(",", ":")).encode()).decode().rstrip("=")
 

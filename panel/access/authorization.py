@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, User
 from django.core.exceptions import PermissionDenied
 from django.utils.translation import gettext as _
@@ -16,17 +18,22 @@ class LoginRequired(PermissionDenied):
 
 
 def allowed_actions(user: type_of_user) -> frozenset[Action]:
-    """Everything the user's groups allow; read once a request, as the groups are kept on the user object."""
+    """Everything the user's groups allow; read once a request, as it is kept on the user object."""
     if not isinstance(user, User) or not user.is_active:
         return frozenset()
     if user.is_superuser:
         return frozenset(Action)
     kept: frozenset[Action] | None = getattr(user, "_mapboard_actions", None)
     if kept is None:
-        names = user.groups.values_list("name", flat=True)
-        kept = frozenset().union(*(GRANTS.get(name, frozenset()) for name in names))
-        user._mapboard_actions = kept  # type: ignore[attr-defined]  # lives as long as the request's user object
+        kept = keep_groups(user, user.groups.values_list("name", flat=True))
     return kept
+
+
+def keep_groups(user: User, names: Iterable[str]) -> frozenset[Action]:
+    """Note what these groups, which were read just now, allow; it holds as long as this user object, a request."""
+    allowed: frozenset[Action] = frozenset().union(*(GRANTS.get(name, frozenset()) for name in names))
+    user._mapboard_actions = allowed  # type: ignore[attr-defined]  # lives as long as this object
+    return allowed
 
 
 def authorize(user: type_of_user, action: Action | None) -> None:

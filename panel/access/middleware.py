@@ -1,4 +1,4 @@
-"""Every request passes here on its way to a view; a view that declares nothing is denied."""
+"""Every request passes here on its way to a view: who asks is found out, and a view that declares nothing is denied."""
 
 from __future__ import annotations
 
@@ -6,12 +6,23 @@ from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
+from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import resolve_url
+from django.utils.functional import SimpleLazyObject
 
 from panel.access.authorization import LoginRequired, authorize
 from panel.access.decorators import PUBLIC
+from panel.access.sessions import user_of
+
+
+class UserMiddleware(AuthenticationMiddleware):
+    """Django's, which finds the user in fewer queries (``panel.access.sessions``)."""
+
+    def process_request(self, request: HttpRequest) -> None:
+        super().process_request(request)
+        request.user = SimpleLazyObject(lambda: user_of(request))  # type: ignore[assignment]  # it acts as the user
 
 
 class AuthorizationMiddleware:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, ClassVar, Final
 from uuid import UUID
@@ -147,11 +147,12 @@ class OneMappedTask(StrictQuery, GenericAPIView[Any]):
     """Views about one mapped task; looking at it keeps it fresh."""
 
     actions = {"GET": Action.VIEW}
+    read: Callable[[UUID], MappedTask] = staticmethod(selectors.mapped_task_by_id)
 
     @cached_property
     def mapped_task(self) -> MappedTask:
         with found():
-            mapped_task = selectors.mapped_task_by_id(self.kwargs["mapped_task_id"])
+            mapped_task = self.read(self.kwargs["mapped_task_id"])
         services.request_refresh(mapped_task=mapped_task)
         return mapped_task
 
@@ -183,17 +184,15 @@ class InstanceList(OneMappedTask, ListAPIView[Instance]):
     default_ordering = instance_lists.DEFAULT_ORDERING
     tiebreak = "map_index"
     known_count: int | None = None
+    read = staticmethod(selectors.mapped_task_of_list)
 
-    def get_queryset(self) -> QuerySet[Instance]:
+    def get_queryset(self) -> QuerySet[Instance, Any]:
         selection = selection_from(self.request.query_params)
         found = instance_lists.matching(self.mapped_task, selection)
         self.known_count = found.count
         ordering = self.request.query_params.get("ordering") or self.default_ordering
         walked_by = self.orderings.get(ordering.removeprefix("-"), "")  # the paginator refuses an unknown one
         return found.rows(self.mapped_task, selection, walked_by=walked_by)
-
-    def paginate_queryset(self, queryset: Any) -> Any:
-        return selectors.with_results(super().paginate_queryset(queryset) or [])
 
     @extend_schema(parameters=FILTERS)
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
@@ -261,8 +260,7 @@ class Export(OneMappedTask):
         wanted = request.query_params.get("format") or "csv"
         if wanted not in exports.CONTENT_TYPES:
             raise BadRequest(_("There is no such format."), {"format": [_("csv or jsonl.")]})
-        chosen = selectors.select_instances(self.mapped_task, selection_from(request.query_params))
-        lines = exports.lines(self.mapped_task, chosen, wanted)
+        lines = exports.lines(self.mapped_task, selection_from(request.query_params), wanted)
         answer = StreamingHttpResponse(lines, content_type=exports.CONTENT_TYPES[wanted])
         answer["Content-Disposition"] = f'attachment; filename="instances-{self.mapped_task.pk}.{wanted}"'
         return answer

@@ -15,6 +15,7 @@ from django.utils import timezone
 from panel.domain import states
 from panel.domain.outcomes import FAILURES, SETTLED, Outcome
 from panel.mirror import selectors
+from panel.mirror.instance_lists import ListedInstance
 from panel.mirror.models import Dag, DagRun, Instance, MappedTask
 from panel.servers.models import Server
 
@@ -172,7 +173,7 @@ def is_live(task: MappedTask) -> bool:
     return False
 
 
-def instance_revision(row: Instance) -> str:
+def instance_revision(row: Instance | ListedInstance) -> str:
     return str(row.version)
 
 

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import islice
 from typing import Any, Final
 
-from django.db.models import QuerySet
-
+from panel.domain.selection import Selection
 from panel.downloads import CONTENT_TYPES, csv_lines, json_lines
-from panel.mirror import selectors
 from panel.mirror.airflow_links import mapped_task_url
-from panel.mirror.instance_lists import shown
-from panel.mirror.models import Instance, MappedTask
+from panel.mirror.instance_lists import listed
+from panel.mirror.models import MappedTask
 from panel.mirror.result_fields import columns_of
+from panel.mirror.selectors import selected
 from panel.mirror.serializers import InstanceSerializer
 
 COLUMNS: Final = (
@@ -25,24 +23,23 @@ CHUNK: Final = 1_000
 __all__ = ["CONTENT_TYPES", "lines"]
 
 
-def lines(mapped_task: MappedTask, chosen: QuerySet[Instance], wanted: str) -> Iterator[str]:
+def lines(mapped_task: MappedTask, selection: Selection, wanted: str) -> Iterator[str]:
     """The lines of an export in this format (``csv``, ``jsonl``), read from the database as they are sent."""
-    return _csv(mapped_task, chosen) if wanted == "csv" else json_lines(_rows(mapped_task, chosen))
+    return _csv(mapped_task, selection) if wanted == "csv" else json_lines(_rows(mapped_task, selection))
 
 
-def _rows(mapped_task: MappedTask, chosen: QuerySet[Instance]) -> Iterator[dict[str, Any]]:
+def _rows(mapped_task: MappedTask, selection: Selection) -> Iterator[dict[str, Any]]:
     context = {"mapped_task_url": mapped_task_url(mapped_task), "number_columns": columns_of(mapped_task)}
     shape = InstanceSerializer(context=context)
-    rows = shown(chosen, mapped_task).iterator(chunk_size=CHUNK)
-    while part := list(islice(rows, CHUNK)):
-        for instance in selectors.with_results(part):
-            yield shape.to_representation(instance)
+    return map(
+        shape.to_representation, selected(listed(mapped_task), mapped_task, selection).iterator(chunk_size=CHUNK)
+    )
 
 
-def _csv(mapped_task: MappedTask, chosen: QuerySet[Instance]) -> Iterator[str]:
+def _csv(mapped_task: MappedTask, selection: Selection) -> Iterator[str]:
     names = list(columns_of(mapped_task))
     rows = (
         [*(row[name] for name in COLUMNS), *(row["numbers"][name] for name in names)]
-        for row in _rows(mapped_task, chosen)
+        for row in _rows(mapped_task, selection)
     )
     return csv_lines([*COLUMNS, *names], rows)

@@ -16,7 +16,8 @@ from django.utils.safestring import SafeString
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
-from panel.mirror.models import Instance, MappedTask
+from panel.mirror.instance_lists import ListedInstance
+from panel.mirror.models import MappedTask
 from panel.mirror.result_fields import columns_of
 from panel.problems import BadRequest
 from panel.ui import looks, words
@@ -33,7 +34,7 @@ class Column:
 
     name: str
     title: str
-    cell: Callable[[Instance], Cell]
+    cell: Callable[[ListedInstance], Cell]
     ordering: str = ""
     css: str = ""
     named: bool = False
@@ -52,7 +53,7 @@ class RowPainter:
         self._cells = [(self._opening(column), column.cell) for column in columns]
         self._select = _("Select index %(index)s")
 
-    def row(self, instance: Instance, *, revision: str, oob: bool = False) -> SafeString:
+    def row(self, instance: ListedInstance, *, revision: str, oob: bool = False) -> SafeString:
         """``oob``: as htmx puts it in place of the row with the same id."""
         cells = format_html_join("", "{}{}</td>", ((opening, cell(instance)) for opening, cell in self._cells))
         return format_html(
@@ -118,7 +119,7 @@ def _number(name: str, column: str) -> Column:
     return Column(column, name, lambda row: _amount(getattr(row, column)), column, "number added", named=True)
 
 
-def _outcome(row: Instance) -> SafeString:
+def _outcome(row: ListedInstance) -> SafeString:
     return format_html("{}{}", _badge(row.outcome, get_language()), instance_state_hint(row.outcome, row.state))
 
 
@@ -146,7 +147,7 @@ def _duration(seconds: float | None) -> str:
     return "" if seconds is None else words.duration_words(seconds)
 
 
-def _queue_wait(row: Instance) -> str:
+def _queue_wait(row: ListedInstance) -> str:
     if row.queued_at is None or row.start_date is None:
         return ""
     return words.duration_words(max(0.0, (row.start_date - row.queued_at).total_seconds()))
@@ -156,7 +157,7 @@ def _clipped(text: str, length: int) -> Cell:
     return format_html('<span title="{}">{}</span>', text[:1000], text[:length]) if text else ""
 
 
-def _message(row: Instance) -> Cell:
+def _message(row: ListedInstance) -> Cell:
     if row.error_type or row.error_message:
         kind = (
             format_html("<strong>{}</strong> ", words.cut_in_the_middle(row.error_type, 60)) if row.error_type else ""

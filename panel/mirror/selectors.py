@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final, TypeVar, cast
 from uuid import UUID
 
 from django.conf import settings
@@ -19,11 +19,39 @@ from panel.domain.index_expression import IndexExpression
 from panel.domain.outcomes import Outcome
 from panel.domain.selection import Selection
 from panel.mirror.models import Dag, DagRun, Held, Instance, InstanceResult, MappedTask, SyncRequest
+from panel.prepared import Prepared, columns
 from panel.servers.models import Server
 
+Row = TypeVar("Row")
 RANGES_A_QUERY: Final = 200
 """SQLite refuses expressions nested deeper than 1,000: longer lists of ranges go into subqueries."""
 RESULTS_A_QUERY: Final = 1_000
+_OF_LISTS: Final = (
+    ("run__dag__server__", Server, columns(Server, "id", "slug", "base_url", "unreachable_since")),
+    ("run__dag__", Dag, columns(Dag, "id", "server_id", "dag_id")),
+    ("run__", DagRun, columns(DagRun, "id", "dag_id", "run_id", "state")),
+    (
+        "",
+        MappedTask,
+        columns(
+            MappedTask, "id", "run_id", "task_id", "total", "counts", "result_fields", "version", "changed_at",
+            "synced_at", "complete", "refresh_requested_at",
+        ),
+    ),
+)  # fmt: skip
+"""From the server down to the mapped task: the way to it, and the columns that are read."""
+_MAPPED_TASK_OF_LIST: Final = Prepared(
+    lambda: MappedTask.objects.filter(pk=UUID(int=0)).values_list(
+        *(
+            path + name
+            for path, (_model, _link, columns) in zip(
+                ("run__dag__server__", "run__dag__", "run__", ""), _OF_LISTS, strict=True
+            )
+            for name in columns
+        )
+    ),
+    lambda: [MappedTask._meta.pk],
+)
 _WITH_ERRORS: Final = (Outcome.SOFT_FAILURE, Outcome.HARD_FAILURE, Outcome.RETRYING)
 """The outcomes of instances that have an error text (sync.rows)."""
 _BOUNDS: Final = {
@@ -112,6 +140,21 @@ def mapped_task_by_id(mapped_task_id: UUID | str) -> MappedTask:
     return MappedTask.objects.select_related("run__dag__server").get(pk=mapped_task_id)
 
 
+def mapped_task_of_list(mapped_task_id: UUID) -> MappedTask:
+    """The same with what its list, its place and its freshness need; the plots, the structure of the Dag and all else
+    would be read when asked for."""
+    found = _MAPPED_TASK_OF_LIST.fetch(mapped_task_id)
+    if not found:
+        raise MappedTask.DoesNotExist
+    values = iter(found[0])
+    rows: list[Any] = [
+        model.from_db("default", names, [next(values) for _name in names]) for _way, model, names in _OF_LISTS
+    ]
+    server, dag, run, mapped_task = rows
+    dag.server, run.dag, mapped_task.run = server, dag, run
+    return cast(MappedTask, mapped_task)
+
+
 def active_tasks() -> QuerySet[MappedTask]:
     """Mapped tasks of runs that have not finished."""
     return mapped_tasks().exclude(run__state__in=states.FINISHED_RUN)
@@ -155,9 +198,18 @@ def select_instances(mapped_task: MappedTask, selection: Selection, *, walked_by
     Indices outside the map match nothing; an empty selection matches everything. ``walked_by`` is the column whose
     index will be walked through for a few rows of many: then no range of another index is to be read and sorted.
     """
-    chosen = instances(mapped_task)
+    return selected(instances(mapped_task), mapped_task, selection, walked_by=walked_by)
+
+
+def selected(
+    chosen: QuerySet[Instance, Row], mapped_task: MappedTask, selection: Selection, *, walked_by: str = ""
+) -> QuerySet[Instance, Row]:
+    """Those of these rows of the mapped task that ``select_instances`` means."""
     aside = _RANGED - {walked_by} if walked_by else frozenset()
-    chosen = chosen.alias(**{f"any_{name}": Coalesce(name, name) for name in aside})
+    filtered = {"map_index"} if selection.indices else set()
+    filtered |= {name for bound, (name, _comparison) in _BOUNDS.items() if getattr(selection, bound) is not None}
+    if compared := aside & filtered:
+        chosen = chosen.alias(**{f"any_{name}": Coalesce(name, name) for name in compared})
     if selection.outcomes:
         chosen = chosen.filter(outcome__in=sorted(selection.outcomes))
     if selection.indices:

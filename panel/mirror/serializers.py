@@ -12,6 +12,7 @@ from rest_framework import serializers
 from panel.domain.metrics import Metrics
 from panel.domain.outcomes import Outcome
 from panel.mirror.airflow_links import dag_url, mapped_task_url, run_url
+from panel.mirror.instance_lists import ListedInstance
 from panel.mirror.models import Dag, DagRun, Instance, MappedTask
 from panel.mirror.selectors import outcomes_of_run
 from panel.strict import StrictSerializer
@@ -143,7 +144,7 @@ class InstanceSerializer(serializers.ModelSerializer[Instance]):
             "result_state", "result_reason", "result_shortened", "note", "airflow_url",
         ]  # fmt: skip
 
-    def to_representation(self, instance: Instance) -> dict[str, Any]:
+    def to_representation(self, instance: Instance | ListedInstance) -> dict[str, Any]:
         columns: dict[str, str] = self.context["number_columns"]
         return {
             "map_index": instance.map_index,
@@ -164,7 +165,7 @@ class InstanceSerializer(serializers.ModelSerializer[Instance]):
             "numbers": {name: getattr(instance, column) for name, column in columns.items()},
             "result_state": instance.result_state,
             "result_reason": instance.result_reason,
-            "result_shortened": instance.result_shortened,
+            "result_shortened": bool(instance.result_shortened),
             "note": instance.note,
             "airflow_url": f"{self.context['mapped_task_url']}/{instance.map_index}",
         }

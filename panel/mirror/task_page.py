@@ -19,9 +19,10 @@ from panel.keyset import BadCursor, Page
 from panel.mirror import selectors
 from panel.mirror.boards import instance_revision
 from panel.mirror.filters import NAMES, query_of, selection_from
-from panel.mirror.instance_lists import DEFAULT_ORDERING, ORDERINGS, instance_page, matching
+from panel.mirror.instance_lists import DEFAULT_ORDERING, ORDERINGS, ListedInstance, instance_page, matching
+from panel.mirror.instance_lists import listed as listed_rows
 from panel.mirror.list_columns import Column, RowPainter, columns, optional_columns
-from panel.mirror.models import Instance, MappedTask
+from panel.mirror.models import MappedTask
 from panel.problems import BadRequest, Problem
 from panel.ui.words import duration_words
 
@@ -39,7 +40,7 @@ MAIN_OUTCOMES: Final = (
 FIELDS: Final = frozenset(NAMES) - {"outcome", "error_group"}
 """The filters that have a field on the page."""
 
-_NO_ROWS: Final[Page[Instance]] = Page(rows=[], next_cursor=None, previous_cursor=None)
+_NO_ROWS: Final[Page[ListedInstance]] = Page(rows=[], next_cursor=None, previous_cursor=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,7 @@ class Listing:
     selection: Selection = Selection()
     ordering: str = DEFAULT_ORDERING
     columns: Sequence[Column] = ()
-    page: Page[Instance] = _NO_ROWS
+    page: Page[ListedInstance] = _NO_ROWS
     matching: int = 0
     problem: Problem | None = None
 
@@ -75,8 +76,7 @@ class Listing:
     def rows(self) -> list[SafeString]:
         """Table rows."""
         paint = RowPainter(self.columns, page_url(self.task))
-        rows = selectors.with_results(self.page.rows)
-        return [paint.row(instance, revision=instance_revision(instance)) for instance in rows]
+        return [paint.row(instance, revision=instance_revision(instance)) for instance in self.page.rows]
 
     @property
     def shown(self) -> str:
@@ -156,10 +156,9 @@ def news(task: MappedTask, params: QueryDict, *, since: int) -> tuple[Listing, l
     shown = IndexExpression.parse(params.get("shown", ""))
     if not shown:
         return listed, []
-    rows = selectors.select_instances(task, Selection(indices=shown)).filter(version__gt=since)[: 2 * PAGE_SIZE]
+    rows = selectors.selected(listed_rows(task), task, Selection(indices=shown)).filter(version__gt=since)
     paint = RowPainter(listed.columns, page_url(task))
-    found = selectors.with_results(list(rows))
-    return listed, [paint.row(instance, revision=instance_revision(instance), oob=True) for instance in found]
+    return listed, [paint.row(one, revision=instance_revision(one), oob=True) for one in rows[: 2 * PAGE_SIZE]]
 
 
 def _without_rows(task: MappedTask, params: QueryDict) -> Listing:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
+from uuid import UUID
 
 import pytest
 from django.test import Client
 from django.urls import path
+from django.utils.translation import gettext_lazy
 from rest_framework import serializers
 from rest_framework.generics import GenericAPIView
 from rest_framework.request import Request
@@ -27,6 +30,7 @@ from panel.airflow import (
     Unreachable,
     Unsupported,
 )
+from panel.api.renderers import JSONRenderer
 from panel.problems import Conflicting, TooMany, Unprocessable
 from panel.strict import StrictQuery, StrictSerializer
 
@@ -300,3 +304,27 @@ def test_servers_are_listed_without_secrets(as_user, viewer, server) -> None:
     assert (row["slug"], row["healthy"]) == ("prod", None)
     assert "op-password" not in str(row)
     assert not [key for key in row if "secret" in key or "token" in key or key == "username"]
+
+
+# What comes back
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (gettext_lazy("Log in to go on."), '"Log in to go on."'),
+        (2**70, str(2**70)),
+        (float("nan"), "null"),
+        (float("-inf"), "null"),
+        ("</script> ü \u2028", '"</script> ü \u2028"'),
+        (UUID(int=1), '"00000000-0000-0000-0000-000000000001"'),
+        (timedelta(seconds=90), '"PT90S"'),
+        ({1: [True, None]}, '{"1":[true,null]}'),
+    ],
+)
+def test_any_value_is_json(value, expected) -> None:
+    assert JSONRenderer().render(value).decode() == expected
+
+
+def test_nothing_is_an_empty_body() -> None:
+    assert JSONRenderer().render(None) == b""

@@ -5,6 +5,9 @@ from __future__ import annotations
 import pytest
 from django.test import Client
 
+from panel.mirror import selectors
+from panel.mirror.airflow_links import mapped_task_url
+from panel.mirror.services import request_refresh
 from tests.mirror.stage import mirrored_task
 
 pytestmark = pytest.mark.django_db
@@ -46,6 +49,31 @@ def test_a_row_says_everything_about_an_instance(get):
     assert row["duration"] == 61.0
     assert row["airflow_url"].endswith("/dags/etl.daily/runs/manual__1/tasks/process_file/mapped/1")
     assert (row["result"], row["note"]) == (None, "")
+
+
+def test_a_page_is_three_queries(get, django_assert_num_queries):
+    """Who asks, of which mapped task, its rows with their results."""
+    get()  # the worker is woken, and the texts of the queries are known from then on
+    with django_assert_num_queries(3):
+        assert len(indices(get("?ordering=-duration&page_size=2"))) == 2
+    get("?label=west")
+    with django_assert_num_queries(3):
+        assert indices(get("?label=west&page_size=1")) == [1]
+
+
+def test_a_list_knows_of_its_mapped_task_what_the_mapped_task_knows(task, django_assert_num_queries):
+    whole = selectors.mapped_task_by_id(task.pk)
+    with django_assert_num_queries(1):
+        found = selectors.mapped_task_of_list(task.pk)
+        seen = [(way, name) for way, model, names in selectors._OF_LISTS for name in names]
+        for way, name in seen:
+            ours, its = found, whole
+            for link in filter(None, way.split("__")):
+                ours, its = getattr(ours, link), getattr(its, link)
+            assert getattr(ours, name) == getattr(its, name), (way, name)
+        assert mapped_task_url(found) == mapped_task_url(whole)
+    with django_assert_num_queries(1):  # what it writes
+        request_refresh(mapped_task=found)
 
 
 def test_soft_failures_show_their_result(get):
