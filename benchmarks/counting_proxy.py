@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import threading
+from collections import Counter
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
@@ -12,10 +13,10 @@ _HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length"
 
 
 class CountingProxy:
-    """Use as a context; ``base_url`` is for the panel, ``count`` the requests so far."""
+    """Use as a context; ``base_url`` is for the panel, ``asked`` the requests so far by path."""
 
     def __init__(self, base_url: str) -> None:
-        self.count = 0
+        self.asked: Counter[str] = Counter()
         lock = threading.Lock()
         target = urlsplit(base_url).netloc
         proxy = self
@@ -25,7 +26,7 @@ class CountingProxy:
 
             def do_GET(self) -> None:
                 with lock:
-                    proxy.count += 1
+                    proxy.asked[urlsplit(self.path).path] += 1
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 upstream = http.client.HTTPConnection(target, timeout=120)
                 upstream.request(self.command, self.path, body, dict(self.headers))
@@ -49,6 +50,10 @@ class CountingProxy:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
         self.base_url = f"http://127.0.0.1:{self._server.server_port}"
+
+    @property
+    def count(self) -> int:
+        return self.asked.total()
 
     def __enter__(self) -> CountingProxy:
         threading.Thread(target=self._server.serve_forever, daemon=True).start()

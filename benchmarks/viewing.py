@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import threading
 import time
 from html import unescape
@@ -67,7 +68,7 @@ def _watch(proxy: CountingProxy, browser: httpx.Client, poll: str, viewers: int)
     """So many pages that poll as the real one does; how often Airflow was asked meanwhile, how long each poll took."""
     taken: list[float] = []
     ends = time.monotonic() + WINDOW_SECONDS
-    before = proxy.count
+    before = proxy.asked.copy()
 
     def look(place: int) -> None:
         address = poll
@@ -86,7 +87,9 @@ def _watch(proxy: CountingProxy, browser: httpx.Client, poll: str, viewers: int)
         thread.start()
     for thread in threads:
         thread.join()
-    return proxy.count - before, taken
+    asked = proxy.asked - before
+    sys.stderr.write(f"{viewers} looking: {dict(asked.most_common())}\n")
+    return asked.total(), taken
 
 
 if __name__ == "__main__":

@@ -205,6 +205,7 @@ if "sqlite" in _database["ENGINE"]:
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON;",
     }
 else:
+    _database["ENGINE"] = "panel.postgresql"
     _database["CONN_HEALTH_CHECKS"] = True
 _database["CONN_MAX_AGE"] = 60  # opening SQLite's file for every request takes as long as a page of 50
 DATABASES = {"default": _database}

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from uuid import uuid4
-
 import pytest
 from django.contrib.auth.models import User
-from django.db import connection
 from django.utils import timezone
 
 from panel.access.models import AuditEvent
@@ -61,15 +58,3 @@ def test_columns_have_the_order_of_the_model() -> None:
     assert columns(User, "username", "id", "password") == ("id", "password", "username")
     with pytest.raises(TypeError, match="only"):
         columns(User, "id", "no_such_thing")
-
-
-def test_a_moment_comes_back_as_it_was_stored(viewer) -> None:
-    """By psycopg's compiled code, on PostgreSQL (panel.postgres)."""
-    moment = timezone.now().replace(microsecond=120_003)
-    event = AuditEvent.objects.create(action="x", target_kind="x", target_id=str(uuid4()))
-    AuditEvent.objects.update(at=moment)
-    event.refresh_from_db()
-    assert (event.at, event.at.tzinfo) == (moment, moment.tzinfo)
-    if connection.vendor == "postgresql":
-        loader = connection.connection.adapters.get_loader(1184, 0)
-        assert loader.__module__ == "panel.postgres"

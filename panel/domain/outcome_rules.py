@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from math import isfinite
 from typing import Any, Final
 
@@ -137,13 +137,22 @@ def comparable(value: Any) -> str | None:
     """The text by which a status is compared: ``false``, ``0``, ``3.5``, ``null``, or a string without regard to case,
     outer and repeated blanks. ``None`` for what is no status: a list, a mapping, a missing or an endless number."""
     if isinstance(value, str):
-        text = " ".join(value.split()).casefold()
-        return (_FRACTION.fullmatch(text) and _number_text(float(text))) or text
+        return _comparable_text(value) if len(value) <= VALUE_LENGTH else _folded(value)
     if value is None or isinstance(value, bool):
         return json.dumps(value)
     if isinstance(value, int):
         return str(value) if value.bit_length() <= LONGEST_BITS else None
     return _number_text(value) if isinstance(value, float) else None
+
+
+@lru_cache(maxsize=256)  # the results of a map have few statuses
+def _comparable_text(text: str) -> str:
+    return _folded(text)
+
+
+def _folded(text: str) -> str:
+    text = " ".join(text.split()).casefold()
+    return (_FRACTION.fullmatch(text) and _number_text(float(text))) or text
 
 
 def _number_text(number: float) -> str | None:

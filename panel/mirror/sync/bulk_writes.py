@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from operator import attrgetter
 from typing import Any, Final
 
@@ -20,9 +21,9 @@ BATCH: Final = 1_000
 """Rows a statement: at most 32,000 parameters, as SQLite takes."""
 
 
-def update_columns(mapped_task: MappedTask, rows: Sequence[Instance], columns: Sequence[str]) -> None:
-    """Write these columns of rows that exist. A column that says the same in all rows is sent once; hence by outcome:
-    those without an error agree in most columns."""
+def update_columns(rows: Sequence[Instance], columns: Sequence[str]) -> None:
+    """Write these columns of rows that were read from the database. A column that says the same in all rows is sent
+    once; hence by outcome: those without an error agree in most columns."""
     for part in _parts(sorted(rows, key=attrgetter("outcome"))):
         alike = [name for name in columns if len({getattr(row, name) for row in part}) == 1]
         own = [name for name in columns if name not in alike]
@@ -30,12 +31,12 @@ def update_columns(mapped_task: MappedTask, rows: Sequence[Instance], columns: S
         settings += [f"{_quoted(name)} = v.column{place}" for place, name in enumerate(own, start=2)]
         sql = (
             f"UPDATE {_table(Instance)} SET {', '.join(settings)} FROM (VALUES {_rows(own, len(part))}) AS v "  # noqa: S608 - names of our own columns
-            "WHERE mapped_task_id = %s AND map_index = v.column1"
+            f"WHERE {_table(Instance)}.id = v.column1"
         )
         params = [getattr(part[0], name) for name in alike]
-        params += [value for row in part for value in (row.map_index, *(getattr(row, name) for name in own))]
+        params += chain.from_iterable(map(attrgetter("pk", *own), part)) if own else [row.pk for row in part]
         with connection.cursor() as cursor:
-            cursor.execute(sql, [*params, _id(mapped_task)])
+            cursor.execute(sql, params)
 
 
 def upsert_results(mapped_task: MappedTask, rows: Sequence[Instance]) -> None:
@@ -64,7 +65,7 @@ def _written(kept: Kept) -> str | None:
 def _rows(columns: Sequence[str], count: int) -> str:
     """The types stand in the first row: PostgreSQL would take every parameter for a text."""
     types = {field.name: field.cast_db_type(connection) for field in Instance._meta.concrete_fields}
-    typed = ", ".join(f"CAST(%s AS {types[name]})" for name in ("map_index", *columns))
+    typed = ", ".join(f"CAST(%s AS {types[name]})" for name in ("id", *columns))
     plain = ", ".join(["%s"] * (1 + len(columns)))
     return ", ".join([f"({typed})", *[f"({plain})"] * (count - 1)])
 

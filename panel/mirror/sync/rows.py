@@ -125,10 +125,11 @@ def put_unread(instance: Instance) -> None:
 def put_verdict(instance: Instance, verdict: Verdict) -> None:
     """What the result says of an instance that succeeded."""
     instance.outcome = verdict.outcome.value
-    instance.error_group = ""
-    _put_error_text(instance, "", verdict.message)
     if verdict.outcome is Outcome.SOFT_FAILURE:
+        _put_error_text(instance, "", verdict.message)
         instance.error_group = group_id(verdict.outcome.value, "", instance.error_message)
+    else:  # most of many: nothing to be said
+        instance.error_type = instance.error_message = instance.error_folded = instance.error_group = ""
 
 
 def put_error(instance: Instance, error_type: str, message: str, frame: str = "") -> None:
@@ -170,9 +171,9 @@ def _settle_result(instance: Instance, result_state: ResultState, stored: Kept, 
     instance.result_state = result_state.value
     instance.new_result = stored if result_state in VALUED else None
     instance.new_numbers = None
-    for name in NUMBERS:
-        setattr(instance, name, None)
-    instance.result_reason = plain(reason, 300)
+    instance.number_0 = instance.number_1 = instance.number_2 = None
+    instance.number_3 = instance.number_4 = instance.number_5 = None
+    instance.result_reason = plain(reason, 300) if reason else ""
     instance.result_try = instance.try_number
 
 

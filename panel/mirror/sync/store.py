@@ -33,8 +33,8 @@ def store(
 ) -> bool:
     """Write these instances, drop the indices in ``gone``, and bring the rollup up to date, in one transaction.
 
-    With ``columns`` only these are written, of rows that are known to exist: a fraction of the work. Whether anything
-    changed; only then does the version grow. Raises ClaimLost.
+    With ``columns`` only these are written, of rows that were read from the database: a fraction of the work. Whether
+    anything changed; only then does the version grow. Raises ClaimLost.
     """
     if len(changed) > MOST_AT_ONCE:  # so that other writers get their turn
         store(claim, changed[:MOST_AT_ONCE], gone, columns=columns)
@@ -89,7 +89,7 @@ def _write_rows(mapped_task: MappedTask, changed: Sequence[Instance], columns: S
     for instance in changed:
         instance.version = mapped_task.version + 1
     if columns:
-        update_columns(mapped_task, changed, [*columns, "version"])
+        update_columns(changed, [*columns, "version"])
     else:
         upsert_instances(changed)
 
