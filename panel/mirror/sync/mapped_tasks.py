@@ -27,6 +27,8 @@ QUIET_SECONDS: Final = 15.0
 LEFTOVER_SECONDS: Final = (60.0, 900.0)
 """The interval, at first and at most, for a finished run with instances that have not settled."""
 LEFTOVERS_GIVEN_UP: Final = timedelta(days=2)
+RUN_TOLD: Final = 2.5
+"""More than the time between two passes over a server, in terms of MIRROR_FRESH_SECONDS."""
 SHARE: Final = 3.0
 """A pass rests at least so many times as long as it took, so that a slow Airflow is asked less often."""
 
@@ -78,8 +80,11 @@ def _pass(airflow: Airflow, claim: Claim[MappedTask], *, full: bool) -> bool:
 
 
 def _refresh_run(airflow: Airflow, run: DagRun) -> None:
-    """The state of the run decides how instances and results are read, so it must not be older than they."""
-    fresh = timedelta(seconds=settings.MIRROR_FRESH_SECONDS / 2)
+    """The state of the run decides how instances and results are read. That it finished must not be older than they:
+    somebody may have cleared some since. That it goes on is told by the passes over its server, every few seconds, with
+    one request for all runs; here it is asked only when they have not told it for a while."""
+    known = settings.MIRROR_FRESH_SECONDS
+    fresh = timedelta(seconds=known / 2 if is_finished(run) else RUN_TOLD * known)
     if run.synced_at is not None and run.synced_at > timezone.now() - fresh:
         return
     try:
