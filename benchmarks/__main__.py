@@ -129,6 +129,7 @@ def run_part(command: list[str], order: dict[str, Any]) -> list[Figure]:
         raise PartFailed(f"{' '.join(command)} took more than {LONGEST_SECONDS} s") from error
     if done.returncode:
         raise PartFailed(f"{' '.join(command)} failed:\n{done.stdout[-2_000:]}{done.stderr[-4_000:]}")
+    sys.stderr.write(done.stderr)
     figures = [Figure(**figure) for figure in json.loads(done.stdout.strip().splitlines()[-1])]
     print(markdown(figures), flush=True)
     return figures

@@ -8,6 +8,7 @@ from django.conf import settings
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY, get_user
 from django.contrib.auth.models import AnonymousUser, User
 from django.contrib.sessions.backends import db
+from django.db import DEFAULT_DB_ALIAS
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
@@ -19,7 +20,8 @@ from panel.prepared import Prepared
 _OF_THE_USER: Final = (
     "id", "password", "is_superuser", "username", "first_name", "last_name", "email", "is_active",
 )  # fmt: skip
-"""In the order of the model."""
+"""In the order of the model, as ``prepared.columns`` would give them; settings name this module before there are
+models."""
 
 
 class SessionStore(db.SessionStore):
@@ -46,7 +48,7 @@ class SessionStore(db.SessionStore):
             return {}
         data, _group, *values = found[0]
         if values[0] is not None:
-            self.user = User.from_db("default", _OF_THE_USER, values)
+            self.user = User.from_db(DEFAULT_DB_ALIAS, _OF_THE_USER, values)
             keep_groups(self.user, {row[1] for row in found if row[1] is not None})
         return self.decode(data)
 

@@ -10,6 +10,7 @@ from typing import Any, Final, TypeVar, cast
 from uuid import UUID
 
 from django.conf import settings
+from django.db import DEFAULT_DB_ALIAS
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Coalesce
 from django.utils import timezone
@@ -42,13 +43,7 @@ _OF_LISTS: Final = (
 """From the server down to the mapped task: the way to it, and the columns that are read."""
 _MAPPED_TASK_OF_LIST: Final = Prepared(
     lambda: MappedTask.objects.filter(pk=UUID(int=0)).values_list(
-        *(
-            path + name
-            for path, (_model, _link, columns) in zip(
-                ("run__dag__server__", "run__dag__", "run__", ""), _OF_LISTS, strict=True
-            )
-            for name in columns
-        )
+        *(way + name for way, _model, names in _OF_LISTS for name in names)
     ),
     lambda: [MappedTask._meta.pk],
 )
@@ -148,7 +143,7 @@ def mapped_task_of_list(mapped_task_id: UUID) -> MappedTask:
         raise MappedTask.DoesNotExist
     values = iter(found[0])
     rows: list[Any] = [
-        model.from_db("default", names, [next(values) for _name in names]) for _way, model, names in _OF_LISTS
+        model.from_db(DEFAULT_DB_ALIAS, names, [next(values) for _name in names]) for _way, model, names in _OF_LISTS
     ]
     server, dag, run, mapped_task = rows
     dag.server, run.dag, mapped_task.run = server, dag, run

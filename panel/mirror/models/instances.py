@@ -111,7 +111,7 @@ class Instance(models.Model):
 
     @cached_property
     def held(self) -> Held | None:
-        """The stored value; lists read those of all their rows at once (``selectors.with_results``)."""
+        """The stored value; who needs those of many rows reads them at once (``selectors.with_results``)."""
         held = InstanceResult.objects.filter(mapped_task_id=self.mapped_task_id, map_index=self.map_index)
         row = held.values_list("value", "shortened").first()
         return Held(*row) if row else None
