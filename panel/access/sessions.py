@@ -24,6 +24,10 @@ _OF_THE_USER: Final = (
 models."""
 
 
+_WITH_DJANGOS_USERS: Final = frozenset({"django.contrib.auth.backends.ModelBackend", "axes.backends.AxesBackend"})
+"""The backends to which a user is the row of that key, if it is active."""
+
+
 class SessionStore(db.SessionStore):
     """Django's, over ``panel.access.models.Session``. ``user`` is the user of the row, with their groups, once the
     session was read."""
@@ -79,7 +83,7 @@ def user_of(request: HttpRequest) -> User | AnonymousUser:
         user is not None
         and named == str(user.pk)
         and user.is_active
-        and session.get(BACKEND_SESSION_KEY) in settings.AUTHENTICATION_BACKENDS
+        and session.get(BACKEND_SESSION_KEY) in _WITH_DJANGOS_USERS.intersection(settings.AUTHENTICATION_BACKENDS)
         and constant_time_compare(session.get(HASH_SESSION_KEY, ""), user.get_session_auth_hash())
     ):
         return user

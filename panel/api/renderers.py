@@ -12,13 +12,17 @@ from rest_framework.utils.encoders import JSONEncoder
 _OTHERS: Final = JSONEncoder()
 
 
+def _other(value: Any) -> Any:
+    return value[:] if isinstance(value, str) else _OTHERS.default(value)  # a text that is safe, an error's detail
+
+
 class JSONRenderer(BaseRenderer):
-    """What msgspec does not know (texts not translated yet, querysets) is written as REST framework would."""
+    """What msgspec does not know (texts not translated yet, kinds of texts) is written as REST framework would."""
 
     media_type = "application/json"
     format = "json"
     charset = None  # JSON says it itself
-    _encoder: Final = msgspec.json.Encoder(enc_hook=_OTHERS.default)
+    _encoder: Final = msgspec.json.Encoder(enc_hook=_other)
 
     def render(
         self, data: Any, accepted_media_type: str | None = None, renderer_context: Mapping[str, Any] | None = None

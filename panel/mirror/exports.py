@@ -31,9 +31,11 @@ def lines(mapped_task: MappedTask, selection: Selection, wanted: str) -> Iterato
 def _rows(mapped_task: MappedTask, selection: Selection) -> Iterator[dict[str, Any]]:
     context = {"mapped_task_url": mapped_task_url(mapped_task), "number_columns": columns_of(mapped_task)}
     shape = InstanceSerializer(context=context)
-    return map(
-        shape.to_representation, selected(listed(mapped_task), mapped_task, selection).iterator(chunk_size=CHUNK)
-    )
+    rows = selected(listed(mapped_task), mapped_task, selection, walked_by="map_index")
+    last = -1
+    while part := list(rows.filter(map_index__gt=last)[:CHUNK]):  # a cursor would have PostgreSQL make all of it first
+        yield from map(shape.to_representation, part)
+        last = part[-1].map_index
 
 
 def _csv(mapped_task: MappedTask, selection: Selection) -> Iterator[str]:

@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar, cast
 from uuid import UUID
 
 from django.conf import settings
-from django.db import DEFAULT_DB_ALIAS
+from django.db import DEFAULT_DB_ALIAS, connection
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Coalesce
 from django.utils import timezone
@@ -56,7 +56,8 @@ _BOUNDS: Final = {
     "duration_lte": ("duration", "lte"),
 }
 _RANGED: Final = frozenset({"map_index", "try_number", "duration"})
-"""Columns that are filtered by ranges and have an index; ``COALESCE`` of one is a value that no index has."""
+"""Columns that are filtered by ranges and have an index; ``COALESCE`` of one is a value that no index has. SQLite needs
+it, which does not know how many rows a range has; PostgreSQL knows, but not of a ``COALESCE``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +201,7 @@ def selected(
     chosen: QuerySet[Instance, Row], mapped_task: MappedTask, selection: Selection, *, walked_by: str = ""
 ) -> QuerySet[Instance, Row]:
     """Those of these rows of the mapped task that ``select_instances`` means."""
-    aside = _RANGED - {walked_by} if walked_by else frozenset()
+    aside = _RANGED - {walked_by} if walked_by and connection.vendor == "sqlite" else frozenset()
     filtered = {"map_index"} if selection.indices else set()
     filtered |= {name for bound, (name, _comparison) in _BOUNDS.items() if getattr(selection, bound) is not None}
     if compared := aside & filtered:

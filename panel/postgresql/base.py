@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from datetime import datetime, tzinfo
+from functools import cache
 from typing import Any, Final, cast
 
 from django.db.backends.postgresql import base
@@ -38,6 +39,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         self._alive_at = now
 
 
+@cache  # psycopg keeps every class of loaders for good
 def moments_in(zone: tzinfo | None) -> type[Loader]:
     """A loader of ``timestamptz`` that gives every moment this zone, as Django's does."""
 

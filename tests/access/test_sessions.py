@@ -8,6 +8,7 @@ from importlib import import_module
 import pytest
 from django.apps import apps
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
+from django.contrib.auth.backends import BaseBackend
 from django.contrib.auth.models import AnonymousUser, Group, User
 from django.contrib.sessions.models import Session as DjangosSession
 from django.test import Client, RequestFactory
@@ -21,6 +22,10 @@ from panel.access.tasks import clear_sessions
 
 pytestmark = pytest.mark.django_db
 PAGE = "/servers/"
+
+
+class KnowsNobody(BaseBackend):
+    """As one of a directory where the user is no more."""
 
 
 @pytest.fixture
@@ -104,6 +109,15 @@ def test_a_backend_that_is_no_longer_used_lets_nobody_in(asks, as_user, viewer, 
     assert not asks(browser).is_authenticated
 
 
+def test_a_backend_with_users_of_its_own_decides_itself(asks, as_user, viewer, settings) -> None:
+    browser = as_user(viewer)
+    settings.AUTHENTICATION_BACKENDS = [*settings.AUTHENTICATION_BACKENDS, f"{__name__}.KnowsNobody"]
+    store = SessionStore(browser.cookies["mapboard_session"].value)
+    store[BACKEND_SESSION_KEY] = f"{__name__}.KnowsNobody"
+    store.save()
+    assert not asks(browser).is_authenticated
+
+
 def test_a_session_outlives_a_rotated_key(asks, as_user, viewer, settings) -> None:
     """Django's own way, which gives the session its new hash."""
     browser = as_user(viewer)
@@ -143,7 +157,7 @@ def test_who_was_signed_in_before_the_upgrade_stays_so(asks, as_user, viewer) ->
     DjangosSession.objects.bulk_create([DjangosSession(**row), DjangosSession(**past)])
     import_module("panel.access.migrations.0003_session").keep_sessions(apps, None)
     assert asks(browser) == viewer
-    assert (Session.objects.count(), DjangosSession.objects.count()) == (1, 0)
+    assert (Session.objects.count(), DjangosSession.objects.count()) == (1, 2), "the old ones serve the old version"
 
 
 def test_sessions_that_are_over_are_cleared(as_user, viewer, operator) -> None:

@@ -9,8 +9,9 @@ from uuid import UUID
 import pytest
 from django.test import Client
 from django.urls import path
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy
-from rest_framework import serializers
+from rest_framework import exceptions, serializers
 from rest_framework.generics import GenericAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -313,6 +314,8 @@ def test_servers_are_listed_without_secrets(as_user, viewer, server) -> None:
     ("value", "expected"),
     [
         (gettext_lazy("Log in to go on."), '"Log in to go on."'),
+        (SafeString("<b>"), '"<b>"'),
+        (exceptions.ErrorDetail("No.", code="no"), '"No."'),
         (2**70, str(2**70)),
         (float("nan"), "null"),
         (float("-inf"), "null"),

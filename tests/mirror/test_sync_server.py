@@ -237,3 +237,31 @@ def test_the_mirror_can_be_deleted_and_comes_back_with_the_same_ids(etl, mapped,
     server.save()
     worker.beat(2)
     assert selectors.mapped_task("prod", "etl", "r1", "work").pk == before
+
+
+def test_that_a_run_goes_on_is_told_by_its_server_and_asked_again_by_who_wants_to_know_all(etl, mapped, sync, server):
+    task = mapped(2)
+    etl.forget_requests()
+    assert sync(task, run_is_known=True).run.state == "running"
+    assert etl.calls("GET", "/dagRuns") == []
+    sync_server(server_id=server.pk)
+    assert len(etl.calls("GET", "/dagRuns")) == 1
+
+    etl.finish_run("etl", "r1")
+    DagRun.objects.update(synced_at=timezone.now() - timedelta(seconds=3))
+    assert sync(task, run_is_known=True).run.state == "running", "the next pass over the server tells"
+    assert sync(task, run_is_known=True, full=True).run.state == "success"
+
+
+def test_a_run_of_which_the_server_has_not_told_for_a_while_is_asked_for(etl, mapped, sync):
+    task = mapped(2)
+    etl.finish_run("etl", "r1")
+    assert sync(task).run.state == "success"
+
+
+def test_a_run_that_was_deleted_and_made_again_is_there_again(etl, mapped, sync):
+    task = mapped(2)
+    DagRun.objects.update(deleted_at=timezone.now(), synced_at=timezone.now())
+    assert sync(task, run_is_known=True).run.deleted_at is not None, "it was looked for a moment ago"
+    DagRun.objects.update(synced_at=timezone.now() - timedelta(seconds=3))
+    assert sync(task, run_is_known=True).run.deleted_at is None

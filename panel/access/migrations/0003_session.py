@@ -7,7 +7,7 @@ from django.utils import timezone
 
 
 def keep_sessions(apps, schema_editor):
-    """Who is signed in stays so."""
+    """Who is signed in stays so. The old rows stay as well: processes of the version before still serve for a while."""
     old, new = apps.get_model("sessions", "Session"), apps.get_model("access", "Session")
     store = SessionStore()
     for row in old.objects.filter(expire_date__gt=timezone.now()).iterator():
@@ -17,7 +17,6 @@ def keep_sessions(apps, schema_editor):
             expire_date=row.expire_date,
             user_id=store.decode(row.session_data).get(SESSION_KEY),
         )
-    old.objects.all().delete()
 
 
 class Migration(migrations.Migration):

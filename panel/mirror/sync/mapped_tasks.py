@@ -65,7 +65,7 @@ def sync_claimed(claim: Claim[MappedTask], *, full: bool) -> bool:
 def _pass(airflow: Airflow, claim: Claim[MappedTask], *, full: bool) -> bool:
     """Whether something is left to read at once."""
     mapped_task = claim.row
-    _refresh_run(airflow, mapped_task.run)
+    _refresh_run(airflow, mapped_task.run, thoroughly=full)
     keep_rule(claim)
     try:
         read_instances(airflow, claim, full=full)
@@ -79,12 +79,13 @@ def _pass(airflow: Airflow, claim: Claim[MappedTask], *, full: bool) -> bool:
     return results_left or held_elsewhere_left or errors_left
 
 
-def _refresh_run(airflow: Airflow, run: DagRun) -> None:
+def _refresh_run(airflow: Airflow, run: DagRun, *, thoroughly: bool) -> None:
     """The state of the run decides how instances and results are read. That it finished must not be older than they:
     somebody may have cleared some since. That it goes on is told by the passes over its server, every few seconds, with
-    one request for all runs; here it is asked only when they have not told it for a while."""
-    known = settings.MIRROR_FRESH_SECONDS
-    fresh = timedelta(seconds=known / 2 if is_finished(run) else RUN_TOLD * known)
+    one request for all runs; here it is asked when they have not told it for a while, or when somebody waits for all
+    there is to know."""
+    told = not (thoroughly or is_finished(run) or run.deleted_at)
+    fresh = timedelta(seconds=settings.MIRROR_FRESH_SECONDS * (RUN_TOLD if told else 0.5))
     if run.synced_at is not None and run.synced_at > timezone.now() - fresh:
         return
     try:
