@@ -9,7 +9,7 @@ from airflow.sdk import dag, task
 def long_map() -> None:
     @task
     def wait(item: int) -> int:
-        time.sleep(600)
+        time.sleep(1_800)
         return item
 
     wait.expand(item=list(range(6)))
