@@ -30,4 +30,7 @@ def set_up(database_url: str = "") -> None:
     django.setup()
     from django.core.management import call_command
 
+    from config.startup import keep_what_is_loaded
+
     call_command("migrate", verbosity=0)
+    keep_what_is_loaded()  # as every process of the panel

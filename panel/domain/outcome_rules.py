@@ -33,6 +33,10 @@ class Verdict:
     message: str = ""
 
 
+_WELL: Final = Verdict(Outcome.SUCCESS)
+"""Of most of many."""
+
+
 @dataclass(frozen=True)
 class Rule:
     """A result is a soft failure when what ``status_pointer`` finds in it is one of ``failing_values``.
@@ -111,7 +115,7 @@ def derive(state: str | None, result_state: ResultState, result: Any = None, rul
     if result_state is ResultState.READ:
         if rule.fails(rule.status_in(result)):
             return Verdict(Outcome.SOFT_FAILURE, _as_text(rule.message_in(result)))
-        return Verdict(Outcome.SUCCESS)
+        return _WELL
     return Verdict(Outcome.SUCCESS if result_state is ResultState.ABSENT else Outcome.UNKNOWN_RESULT)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
+from itertools import chain
 from typing import Any, Final
 
 from panel.domain.json_pointers import escaped
@@ -18,6 +19,7 @@ LONGEST_NAME: Final = 100
 GREATEST: Final = 1e100
 """PostgreSQL refuses an average whose squares do not fit a double."""
 WHOLE: Final = "result"
+_NUMBERS: Final = frozenset({int, float})
 _IDENTIFIERS: Final = ("id", "index", "port", "code", "version", "number")
 
 
@@ -43,22 +45,31 @@ def assign_slots(known: Mapping[str, int], results: Iterable[Mapping[str, float]
     free = [slot for slot in range(MOST_FIELDS) if slot not in known.values()]
     if not free:
         return dict(known)
-    seen: Counter[str] = Counter()
-    for numbers in results:
-        seen.update(name for name in numbers if name not in known)
-    ranked = sorted(seen, key=lambda name: (_is_identifier(name), -seen[name], name.count("/")))
+    seen = Counter(chain.from_iterable(results))
+    ranked = sorted(
+        (name for name in seen if name not in known),
+        key=lambda name: (_is_identifier(name), -seen[name], name.count("/")),
+    )
     return {**known, **dict(zip(ranked, free, strict=False))}
 
 
 def _gather(mapping: Mapping[str, Any], above: str, depth: int, found: dict[str, float]) -> None:
     for key, value in mapping.items():
+        kind = type(value)
+        if kind is str or kind is bool:
+            continue
         if len(found) >= MOST_LOOKED_AT:
             return
-        if isinstance(value, dict):
+        if kind is dict:
             if depth < DEEPEST:
                 _gather(value, f"{above}{escaped(str(key))}/", depth + 1, found)
-        elif (number := _number(value)) is not None and len(key) <= LONGEST_NAME and (name := _name(above, key)):
-            found[name] = number
+        elif (
+            kind in _NUMBERS
+            and -GREATEST <= value <= GREATEST
+            and len(key) <= LONGEST_NAME
+            and (name := _name(above, key))
+        ):
+            found[name] = float(value)
 
 
 @lru_cache(maxsize=4_096)  # the results of a map have the same keys
@@ -69,7 +80,7 @@ def _name(above: str, key: str) -> str:
 
 
 def _number(value: Any) -> float | None:
-    if not isinstance(value, int | float) or isinstance(value, bool):
+    if type(value) not in _NUMBERS:  # a truth value is an int, too
         return None
     return float(value) if -GREATEST <= value <= GREATEST else None
 

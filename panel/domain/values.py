@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Final
@@ -15,11 +15,11 @@ CUT: Final = "…"
 DEEPEST: Final = 100
 """SQLite's JSON ends at 1,000 levels; nobody reads a tenth of that."""
 
-_as_json: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+_ENCODER: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 _SCALAR_LENGTH: Final = 100
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Kept:
     """What is stored of a value: itself, or a preview of it when ``shortened``. ``written`` is its JSON, where it had
     to be written down to know its length."""
@@ -42,30 +42,34 @@ class _Limits:
 _WHOLE: Final = _Limits(text=2**62, items=2**62, keys=2**62)
 
 
-def shortened(value: Any, most_bytes: int) -> Kept:
+def as_json(value: Any) -> bytes:
+    """Raises UnicodeEncodeError for half a character, RecursionError."""
+    return _ENCODER.encode(value).encode()
+
+
+def shortened(value: Any, most_bytes: int, write: Callable[[Any], bytes] = as_json) -> Kept:
     """The value in a form that both databases can hold or, where its JSON is longer than ``most_bytes``, a preview.
 
     A preview keeps the shape: the longest strings and lists are cut first, then mappings lose keys, those with small
     scalars last, and at the very end levels. What is cut bears the mark CUT. So a rule or a sum that looks for a small
-    scalar still finds it, or finds nothing, but never something else.
+    scalar still finds it, or finds nothing, but never something else. ``write`` may be a faster ``as_json``.
     """
     try:
-        text = _as_json(value)
-        length = len(text) if text.isascii() else len(text.encode())
+        written = write(value)
     except (UnicodeEncodeError, RecursionError):  # half a character; nested without end
         return _preview(value, most_bytes, [_WHOLE, *_ever_smaller(most_bytes)])
-    if length > most_bytes:
+    if len(written) > most_bytes:
         return _preview(value, most_bytes, _ever_smaller(most_bytes))
-    if "\\u0000" in text or text.count("[") + text.count("{") > DEEPEST:
+    if b"\\u0000" in written or (len(written) > DEEPEST and written.count(b"[") + written.count(b"{") > DEEPEST):
         return _preview(value, most_bytes, [_WHOLE, *_ever_smaller(most_bytes)])
-    return Kept(value, written=text)
+    return Kept(value, written=written.decode())
 
 
 def _preview(value: Any, most_bytes: int, forms: Iterable[_Limits]) -> Kept:
     """The first of these ever smaller forms that fits."""
     for limits in forms:
         cut = _cut(value, limits)
-        if len(_as_json(cut).encode()) <= most_bytes:
+        if len(as_json(cut)) <= most_bytes:
             return Kept(cut, shortened=limits is not _WHOLE or _levels(value) > DEEPEST)
     return Kept(CUT, shortened=True)
 

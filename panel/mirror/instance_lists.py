@@ -38,7 +38,7 @@ ORDERINGS: Final = {
 DEFAULT_ORDERING: Final = "map_index"
 FEW: Final = 2_000
 _APART: Final = RawSQL(  # noqa: S611 - made of our own words
-    f"outcome IN ({', '.join(repr(outcome.value) for outcome in TOLD_APART)})", (), BooleanField()
+    f"({' OR '.join(f'outcome = {outcome.value!r}' for outcome in TOLD_APART)})", (), BooleanField()
 )
 """The condition of the indexes of failures, to the letter: that is how SQLite knows that it may use one of them.
 PostgreSQL infers it by itself, and would take it for one more condition that few rows fulfil."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from panel.airflow import (
     BadPayload,
@@ -25,6 +25,7 @@ from panel.domain.outcomes import ResultState
 from panel.mirror.models import Instance
 from panel.mirror.sync.reading import Reading, is_stale
 from panel.mirror.sync.rows import put_no_result
+from panel.mirror.sync.unread import Unread, unread_rows
 
 BATCH: Final = 10_000
 """Rows in memory at a time; the most a page of the plug-in has."""
@@ -34,6 +35,13 @@ SECONDS_A_PASS: Final = 20.0
 CHEAP_LIST: Final = 1_000
 """Up to so many results the list of XComs is read to be sure: a failure that somebody marked by hand keeps its value.
 Above, ten requests a thousand are too dear for that, and failures are taken to have none."""
+
+
+class _Owners(NamedTuple):
+    """The indices that succeeded, and whether no other can hold a value of an earlier try."""
+
+    succeeded: list[int]
+    alone: bool
 
 
 def read_by_plugin(reading: Reading) -> bool:
@@ -58,8 +66,8 @@ def read_by_wait(reading: Reading) -> None:
     dag_id, run_id, task_id = reading.address
     with ThreadPoolExecutor(1, thread_name_prefix="airflow-wait") as pool:
         asked = pool.submit(reading.airflow.runs.results, dag_id, run_id, [task_id])
-        unread = _unread_after(reading, -1)  # while Airflow is at work
-        values = _current_values(reading, asked)
+        unread, owners = _unread_after(reading, -1), _owners_of(reading)  # while Airflow is at work
+        values = _current_values(reading, asked, owners)
     if values is None:
         return
     while unread:
@@ -69,11 +77,12 @@ def read_by_wait(reading: Reading) -> None:
             else:
                 put_no_result(instance, ResultState.ABSENT)
         reading.store(unread)
-        unread = _unread_after(reading, unread[-1].map_index)
+        unread = _unread_after(reading, unread[-1].map_index) if len(unread) == BATCH else []
 
 
-def _unread_after(reading: Reading, map_index: int) -> list[Instance]:
-    return list(reading.unread().filter(map_index__gt=map_index)[:BATCH])
+def _unread_after(reading: Reading, map_index: int) -> list[Unread]:
+    """``/wait`` tells no moments to compare with theirs."""
+    return unread_rows(reading.unread().filter(map_index__gt=map_index)[:BATCH], dated=False)
 
 
 def _crowds(indices: Sequence[int]) -> Iterator[tuple[int, int]]:
@@ -103,7 +112,7 @@ def _settle_page(reading: Reading, rows: Sequence[MappedResult]) -> None:
     if not rows:
         return
     unread = reading.unread().filter(map_index__gte=rows[0].map_index, map_index__lte=rows[-1].map_index)
-    waiting = {instance.map_index: instance for instance in unread}
+    waiting = {instance.map_index: instance for instance in unread_rows(unread)}
     settled = []
     for row in rows:
         instance = waiting.get(row.map_index)
@@ -117,7 +126,16 @@ def _settle_page(reading: Reading, rows: Sequence[MappedResult]) -> None:
     reading.store(settled)
 
 
-def _current_values(reading: Reading, asked: Future[dict[str, Any]]) -> dict[int, Any] | None:
+def _owners_of(reading: Reading) -> _Owners:
+    rows = Instance.objects.filter(mapped_task=reading.mapped_task).order_by("map_index")
+    succeeded = list(rows.filter(state=states.SUCCESS).values_list("map_index", flat=True))
+    may_hold_old = rows.exclude(state=states.SUCCESS)
+    if len(succeeded) > CHEAP_LIST:
+        may_hold_old = may_hold_old.exclude(state__in=[states.FAILED, states.SKIPPED, states.UPSTREAM_FAILED])
+    return _Owners(succeeded, alone=not may_hold_old.exists())
+
+
+def _current_values(reading: Reading, asked: Future[dict[str, Any]], owners: _Owners) -> dict[int, Any] | None:
     """The current results by index, from the answer; ``None`` where they must be read one by one.
 
     ``/wait`` gives the values in the order of map_index, without indices. They are those of the succeeded instances
@@ -132,16 +150,12 @@ def _current_values(reading: Reading, asked: Future[dict[str, Any]]) -> dict[int
         return None  # one single read tells why, and settles the others
     if not isinstance(values, list):
         return None
-    rows = Instance.objects.filter(mapped_task=reading.mapped_task).order_by("map_index")
-    succeeded = list(rows.filter(state=states.SUCCESS).values_list("map_index", flat=True))
-    may_hold_old = rows.exclude(state=states.SUCCESS)
-    if len(succeeded) > CHEAP_LIST:
-        may_hold_old = may_hold_old.exclude(state__in=[states.FAILED, states.SKIPPED, states.UPSTREAM_FAILED])
-    if len(values) == len(succeeded) and not may_hold_old.exists():
-        return dict(zip(succeeded, values, strict=True))
+    if owners.alone and len(values) == len(owners.succeeded):
+        return dict(zip(owners.succeeded, values, strict=True))
     refs = reading.airflow.xcoms.indices(dag_id, run_id, task_id)
     if len(refs) != len(values):
         return None
+    rows = Instance.objects.filter(mapped_task=reading.mapped_task)
     return _current(refs, values, dict(rows.values_list("map_index", "start_date")))
 
 

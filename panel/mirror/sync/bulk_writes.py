@@ -7,7 +7,7 @@ both take seconds. The SQL is the same for SQLite and PostgreSQL, which name the
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from operator import attrgetter
 from typing import Any, Final
@@ -16,18 +16,22 @@ from django.db import connection
 
 from panel.domain.values import Kept
 from panel.mirror.models import Instance, InstanceResult, MappedTask
+from panel.mirror.sync.unread import Unread
 
 BATCH: Final = 1_000
 """Rows a statement: at most 32,000 parameters, as SQLite takes."""
+_NOTHING: Final = object()
 
 
-def update_columns(rows: Sequence[Instance], columns: Sequence[str]) -> None:
+def update_columns(rows: Sequence[Instance | Unread], columns: Sequence[str], before: Mapping[str, Any]) -> None:
     """Write these columns of rows that were read from the database. A column that says the same in all rows is sent
-    once; hence by outcome: those without an error agree in most columns."""
+    once; hence by outcome: those without an error agree in most columns. ``before`` is what columns are known to hold
+    in all these rows: one that still does is not sent at all, and the indexes that it is in are left alone."""
     for part in _parts(sorted(rows, key=attrgetter("outcome"))):
-        alike = [name for name in columns if len({getattr(row, name) for row in part}) == 1]
-        own = [name for name in columns if name not in alike]
-        settings = [f"{_quoted(name)} = %s" for name in alike]
+        said = {name: set(map(attrgetter(name), part)) for name in columns}
+        alike = [name for name in columns if len(said[name]) == 1 and said[name] != {before.get(name, _NOTHING)}]
+        own = [name for name in columns if len(said[name]) > 1]
+        settings = [f"{_quoted(name)} = {_mark()}" for name in alike]
         settings += [f"{_quoted(name)} = v.column{place}" for place, name in enumerate(own, start=2)]
         sql = (
             f"UPDATE {_table(Instance)} SET {', '.join(settings)} FROM (VALUES {_rows(own, len(part))}) AS v "  # noqa: S608 - names of our own columns
@@ -39,13 +43,13 @@ def update_columns(rows: Sequence[Instance], columns: Sequence[str]) -> None:
             cursor.execute(sql, params)
 
 
-def upsert_results(mapped_task: MappedTask, rows: Sequence[Instance]) -> None:
+def upsert_results(mapped_task: MappedTask, rows: Sequence[Instance | Unread]) -> None:
     """Write the values that were read (``new_result``)."""
     task = _id(mapped_task)
     for part in _parts([row for row in rows if row.new_result is not None]):
         sql = (
             f"INSERT INTO {_table(InstanceResult)} (mapped_task_id, map_index, value, shortened) VALUES "  # noqa: S608 - names of our own columns
-            f"{', '.join(['(%s, %s, %s, %s)'] * len(part))} ON CONFLICT (mapped_task_id, map_index) "
+            f"{', '.join([_row(4)] * len(part))} ON CONFLICT (mapped_task_id, map_index) "
             "DO UPDATE SET value = EXCLUDED.value, shortened = EXCLUDED.shortened"
         )
         params = [
@@ -65,12 +69,20 @@ def _written(kept: Kept) -> str | None:
 def _rows(columns: Sequence[str], count: int) -> str:
     """The types stand in the first row: PostgreSQL would take every parameter for a text."""
     types = {field.name: field.cast_db_type(connection) for field in Instance._meta.concrete_fields}
-    typed = ", ".join(f"CAST(%s AS {types[name]})" for name in ("id", *columns))
-    plain = ", ".join(["%s"] * (1 + len(columns)))
-    return ", ".join([f"({typed})", *[f"({plain})"] * (count - 1)])
+    typed = ", ".join(f"CAST({_mark()} AS {types[name]})" for name in ("id", *columns))
+    return ", ".join([f"({typed})", *[_row(1 + len(columns))] * (count - 1)])
 
 
-def _parts(rows: Sequence[Instance]) -> Iterator[Sequence[Instance]]:
+def _row(columns: int) -> str:
+    return f"({', '.join([_mark()] * columns)})"
+
+
+def _mark() -> str:
+    """Of a parameter. SQLite's own: to find and replace thousands of Django's takes a fifth of the time of the rest."""
+    return "?" if connection.vendor == "sqlite" else "%s"
+
+
+def _parts(rows: Sequence[Instance | Unread]) -> Iterator[Sequence[Instance | Unread]]:
     for start in range(0, len(rows), BATCH):
         yield rows[start : start + BATCH]
 

@@ -30,7 +30,7 @@ from panel.mirror.sync.rows import (
     put_error,
 )
 from panel.mirror.sync.runs import is_finished
-from panel.mirror.sync.store import store
+from panel.mirror.sync.store import store_columns
 from panel.servers.slots import NoSlot
 
 SAMPLE: Final = 300
@@ -168,7 +168,7 @@ def _store(claim: Claim[MappedTask], settled: Sequence[tuple[Instance, LoggedErr
     ]
     with transaction.atomic():
         _keep(errors)
-        store(claim, [instance for instance, _error in settled], columns=ERROR_COLUMNS)
+        store_columns(claim, [instance for instance, _error in settled], ERROR_COLUMNS)
 
 
 def _give_up_all(claim: Claim[MappedTask]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -19,11 +19,11 @@ from panel.mirror.claims import Claim
 from panel.mirror.models import Instance, MappedTask
 from panel.mirror.references import is_reference
 from panel.mirror.sync.rows import RESULT_COLUMNS, put_no_result, put_result
-from panel.mirror.sync.store import store
+from panel.mirror.sync.store import store_columns
+from panel.mirror.sync.unread import WHILE_UNREAD, Unread
 
 CLOCKS_APART: Final = timedelta(seconds=1)
 """The start is stamped by the worker, the XCom by the api-server."""
-_NEEDED: Final = ("mapped_task", "map_index", "state", "try_number", "start_date")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,7 @@ class Reading:
     airflow: Airflow
     claim: Claim[MappedTask]
     rule: Rule
+    preview_bytes: int = field(default_factory=lambda: settings.RESULT_PREVIEW_BYTES)
 
     @property
     def mapped_task(self) -> MappedTask:
@@ -44,13 +45,13 @@ class Reading:
         return run.dag.dag_id, run.run_id, self.mapped_task.task_id
 
     def unread(self) -> QuerySet[Instance]:
-        """Instances whose result is to be read, with the columns that this takes."""
+        """Instances whose result is to be read."""
         unknown = Instance.objects.filter(
             mapped_task=self.mapped_task, outcome=Outcome.UNKNOWN_RESULT.value
         )  # an index
-        return unknown.filter(result_state=ResultState.UNREAD.value).order_by("map_index").only(*_NEEDED)
+        return unknown.filter(result_state=ResultState.UNREAD.value).order_by("map_index")
 
-    def settle(self, instance: Instance, value: Any, since: datetime | None = None) -> None:
+    def settle(self, instance: Unread, value: Any, since: datetime | None = None) -> None:
         """This is the value that Airflow holds, ``since`` then; one that is older than the try is never taken."""
         if is_stale(since, instance.start_date):
             reason = _("What Airflow holds is older than this try.")
@@ -59,11 +60,11 @@ class Reading:
             reason = _("The result is kept outside Airflow's database; Airflow gives only where.")
             put_no_result(instance, ResultState.EXTERNAL, reason, plain(value))
         else:
-            put_result(instance, value, settings.RESULT_PREVIEW_BYTES, self.rule)
+            put_result(instance, value, self.preview_bytes, self.rule)
 
-    def store(self, settled: Sequence[Instance]) -> None:
+    def store(self, settled: Sequence[Unread]) -> None:
         if settled:
-            store(self.claim, settled, columns=RESULT_COLUMNS)
+            store_columns(self.claim, settled, RESULT_COLUMNS, before=WHILE_UNREAD)
 
 
 def is_stale(since: datetime | None, start_date: datetime | None) -> bool:

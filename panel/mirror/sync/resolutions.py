@@ -17,7 +17,7 @@ from panel.mirror.outcome_rules import rule_for
 from panel.mirror.references import place_of
 from panel.mirror.selectors import with_results
 from panel.mirror.sync.rows import RESULT_COLUMNS, put_no_result, put_result
-from panel.mirror.sync.store import store
+from panel.mirror.sync.store import store_columns
 
 CONNECTIONS: Final = 4
 AT_ONCE: Final = 20
@@ -53,7 +53,7 @@ def _resolve(claim: Claim[MappedTask], storages: OpenStorages, rows: Sequence[In
             else:
                 put_result(row, answer, settings.RESULT_PREVIEW_BYTES, rule)
                 resolved += 1
-    store(claim, rows, columns=RESULT_COLUMNS)
+    store_columns(claim, rows, RESULT_COLUMNS)
     return resolved
 
 

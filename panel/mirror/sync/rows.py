@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
+import msgspec
+
 from panel.airflow import TaskInstance
 from panel.domain import states
 from panel.domain.error_groups import group_id
@@ -14,6 +16,7 @@ from panel.domain.result_fields import numbers_in
 from panel.domain.texts import plain
 from panel.domain.values import Kept, shortened
 from panel.mirror.models import Instance, MappedTask
+from panel.mirror.sync.unread import Unread
 
 LABEL_LENGTH: Final = 250
 NOTE_LENGTH: Final = 2_000
@@ -38,6 +41,7 @@ ERROR_COLUMNS: Final = ["error_type", "error_message", "error_folded", "error_fr
 VALUED: Final = frozenset({ResultState.READ, ResultState.EXTERNAL})
 """Results of which there is something to keep: the value, or where it is held."""
 
+_as_json: Final = msgspec.json.Encoder().encode
 _STARTED: Final = states.ACTIVE | states.FINISHED | {"up_for_retry"}
 _ENDED: Final = states.FINISHED | {"up_for_retry"}
 HAS_ERROR: Final = frozenset({states.FAILED, "up_for_retry"})
@@ -101,15 +105,15 @@ def instance_from(row: Listed, mapped_task: MappedTask, known: Instance | None) 
     return fresh
 
 
-def put_result(instance: Instance, value: Any, preview_bytes: int, rule: Rule = DEFAULT_RULE) -> None:
+def put_result(instance: Instance | Unread, value: Any, preview_bytes: int, rule: Rule = DEFAULT_RULE) -> None:
     """The result was read. The outcome rule and the search for numbers see the whole value, the row keeps at most
     ``preview_bytes`` of it. ``rule`` is ``rule_for(mapped_task)``."""
-    _settle_result(instance, ResultState.READ, shortened(value, preview_bytes))
+    _settle_result(instance, ResultState.READ, shortened(value, preview_bytes, _as_json))
     instance.new_numbers = numbers_in(value)
     put_verdict(instance, derive(states.SUCCESS, ResultState.READ, value, rule))
 
 
-def put_no_result(instance: Instance, result_state: ResultState, reason: str = "", value: Any = None) -> None:
+def put_no_result(instance: Instance | Unread, result_state: ResultState, reason: str = "", value: Any = None) -> None:
     """There is no result to judge by: absent, forbidden, held elsewhere (``value`` is the reference) or unreadable."""
     _settle_result(instance, result_state, Kept(value), reason)
     put_verdict(instance, derive(states.SUCCESS, result_state))
@@ -122,7 +126,7 @@ def put_unread(instance: Instance) -> None:
     put_verdict(instance, derive(states.SUCCESS, ResultState.UNREAD))
 
 
-def put_verdict(instance: Instance, verdict: Verdict) -> None:
+def put_verdict(instance: Instance | Unread, verdict: Verdict) -> None:
     """What the result says of an instance that succeeded."""
     instance.outcome = verdict.outcome.value
     if verdict.outcome is Outcome.SOFT_FAILURE:
@@ -167,7 +171,7 @@ def _group_error(instance: Instance) -> None:
     instance.error_group = group_id(outcome, instance.error_type, instance.error_message) if failed else ""
 
 
-def _settle_result(instance: Instance, result_state: ResultState, stored: Kept, reason: str = "") -> None:
+def _settle_result(instance: Instance | Unread, result_state: ResultState, stored: Kept, reason: str = "") -> None:
     instance.result_state = result_state.value
     instance.new_result = stored if result_state in VALUED else None
     instance.new_numbers = None
@@ -177,7 +181,7 @@ def _settle_result(instance: Instance, result_state: ResultState, stored: Kept, 
     instance.result_try = instance.try_number
 
 
-def _put_error_text(instance: Instance, error_type: str, message: str) -> None:
+def _put_error_text(instance: Instance | Unread, error_type: str, message: str) -> None:
     instance.error_type = plain(error_type, TYPE_LENGTH)
     instance.error_message = plain(message, MESSAGE_LENGTH)
     instance.error_folded = f"{instance.error_type} {instance.error_message}".strip().casefold()

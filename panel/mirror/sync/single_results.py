@@ -16,6 +16,7 @@ from panel.mirror.sync.parallel import connections_to, each
 from panel.mirror.sync.reading import Reading
 from panel.mirror.sync.rows import put_no_result
 from panel.mirror.sync.runs import is_finished
+from panel.mirror.sync.unread import Unread, unread_rows
 from panel.servers.slots import NoSlot
 
 CALLS_A_PASS: Final = 4_000
@@ -33,8 +34,8 @@ def read_singly(reading: Reading) -> bool:
     """Whether something is left for the next pass. Raises AirflowError, ClaimLost; what was read before is kept."""
     seconds = SECONDS_A_PASS if is_finished(reading.mapped_task.run) else SECONDS_AT_WORK
     budget, strikes = Budget(calls=CALLS_A_PASS, seconds=seconds), Strikes()
-    settled: list[Instance] = []
-    odd: list[tuple[Instance, AirflowError]] = []  # unreadable, unless Airflow turns out to be unwell
+    settled: list[Unread] = []
+    odd: list[tuple[Unread, AirflowError]] = []  # unreadable, unless Airflow turns out to be unwell
     address = reading.address  # known before the threads start: they must not ask the database
     answers = each(
         _most_telling(reading),
@@ -66,15 +67,16 @@ def read_singly(reading: Reading) -> bool:
     return reading.mapped_task.unread_results > 0
 
 
-def _most_telling(reading: Reading) -> list[Instance]:
+def _most_telling(reading: Reading) -> list[Unread]:
     """As many as a pass can read: neighbours of the newest hard failures, then the newest."""
     failed = Instance.objects.filter(mapped_task=reading.mapped_task, state=states.FAILED)
     newest = failed.order_by(F("end_date").desc(nulls_last=True)).values_list("map_index", flat=True)
     steps = [step for reach in range(1, REACH + 1) for step in (-reach, reach)]
     near = {index + step: None for index in newest[:NEWEST_FAILURES] for step in steps}
-    neighbours = {row.map_index: row for row in reading.unread().filter(map_index__in=list(near))}
+    neighbours = {row.map_index: row for row in unread_rows(reading.unread().filter(map_index__in=list(near)))}
     first = [neighbours[index] for index in near if index in neighbours]
-    others = reading.unread().order_by(F("end_date").desc(nulls_last=True), "map_index")[:CALLS_A_PASS]
+    newest_first = reading.unread().order_by(F("end_date").desc(nulls_last=True), "map_index")
+    others = unread_rows(newest_first[:CALLS_A_PASS])
     return (first + [row for row in others if row.map_index not in neighbours])[:CALLS_A_PASS]
 
 
@@ -86,7 +88,7 @@ def _read(airflow: Airflow, address: tuple[str, str, str], map_index: int) -> XC
         return None
 
 
-def _settle(reading: Reading, instance: Instance, answer: XCom | AirflowError | None) -> None:
+def _settle(reading: Reading, instance: Unread, answer: XCom | AirflowError | None) -> None:
     if isinstance(answer, AirflowError):
         raise answer
     if answer is None:
@@ -95,7 +97,7 @@ def _settle(reading: Reading, instance: Instance, answer: XCom | AirflowError | 
         reading.settle(instance, answer.value, answer.timestamp)
 
 
-def _settle_odd(odd: list[tuple[Instance, Any]]) -> list[Instance]:
+def _settle_odd(odd: list[tuple[Unread, Any]]) -> list[Unread]:
     """These could not be read while others could: their values are at fault."""
     for instance, error in odd:
         put_no_result(instance, ResultState.UNREADABLE, str(error))
@@ -106,7 +108,7 @@ def _settle_odd(odd: list[tuple[Instance, Any]]) -> list[Instance]:
 
 def _forbid_all(reading: Reading, error: Forbidden) -> None:
     """One answer settles all: XCom access is given by Dag."""
-    while rows := list(reading.unread()[:BATCH]):
+    while rows := unread_rows(reading.unread()[:BATCH]):
         for row in rows:
             put_no_result(row, ResultState.FORBIDDEN, error.detail or str(error))
         reading.store(rows)

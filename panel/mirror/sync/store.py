@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Collection, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, Final, TypeVar
 
 from django.db import transaction
 from django.utils import timezone
@@ -14,31 +15,47 @@ from panel.mirror.sync import rollups
 from panel.mirror.sync.bulk_writes import update_columns, upsert_results
 from panel.mirror.sync.rollups import result_fields
 from panel.mirror.sync.rows import VALUED
+from panel.mirror.sync.unread import Unread
 from panel.mirror.sync.upserts import upsert_instances
 
+Row = TypeVar("Row", Instance, Unread)
 BATCH: Final = 1_000
 """Rows a statement; Django makes it smaller where the database takes fewer parameters."""
-
 
 MOST_AT_ONCE: Final = 20_000
 """Rows a transaction: about two seconds in which SQLite lets nobody else write."""
 
 
-def store(
-    claim: Claim[MappedTask],
-    changed: Sequence[Instance],
-    gone: Collection[int] = (),
-    *,
-    columns: Sequence[str] = (),
-) -> bool:
+def store(claim: Claim[MappedTask], changed: Sequence[Instance], gone: Collection[int] = ()) -> bool:
     """Write these instances, drop the indices in ``gone``, and bring the rollup up to date, in one transaction.
 
-    With ``columns`` only these are written, of rows that were read from the database: a fraction of the work. Whether
-    anything changed; only then does the version grow. Raises ClaimLost.
+    Whether anything changed; only then does the version grow. Raises ClaimLost.
     """
     if len(changed) > MOST_AT_ONCE:  # so that other writers get their turn
-        store(claim, changed[:MOST_AT_ONCE], gone, columns=columns)
-        return store(claim, changed[MOST_AT_ONCE:], columns=columns) or True
+        store(claim, changed[:MOST_AT_ONCE], gone)
+        return store(claim, changed[MOST_AT_ONCE:]) or True
+    return _store(claim, changed, upsert_instances, gone)
+
+
+def store_columns(
+    claim: Claim[MappedTask],
+    changed: Sequence[Row],
+    columns: Sequence[str],
+    *,
+    before: Mapping[str, Any] = MappingProxyType({}),
+) -> None:
+    """As ``store``, of rows that were read from the database and only these columns: a fraction of the work. ``before``
+    as in ``update_columns``; MOST_AT_ONCE rows are the most. Raises ClaimLost.
+    """
+    _store(claim, changed, lambda rows: update_columns(rows, [*columns, "version"], before))
+
+
+def _store(
+    claim: Claim[MappedTask],
+    changed: Sequence[Row],
+    write: Callable[[Sequence[Row]], None],
+    gone: Collection[int] = (),
+) -> bool:
     mapped_task = claim.row
     with transaction.atomic():
         claim.renew()
@@ -46,7 +63,9 @@ def store(
             _drop(mapped_task, gone)
         fields = result_fields.put_numbers(mapped_task, changed)
         if changed:
-            _write_rows(mapped_task, changed, columns)
+            for instance in changed:
+                instance.version = mapped_task.version + 1
+            write(changed)
             _store_results(mapped_task, changed)
         rollup = rollups.at_each_write(mapped_task, changed) | {"result_fields": fields}
         return _write(mapped_task, rollup, changed=bool(changed or gone))
@@ -85,16 +104,7 @@ def store_unexpanded(claim: Claim[MappedTask], state: str) -> bool:
     return True
 
 
-def _write_rows(mapped_task: MappedTask, changed: Sequence[Instance], columns: Sequence[str]) -> None:
-    for instance in changed:
-        instance.version = mapped_task.version + 1
-    if columns:
-        update_columns(changed, [*columns, "version"])
-    else:
-        upsert_instances(changed)
-
-
-def _store_results(mapped_task: MappedTask, changed: Sequence[Instance]) -> None:
+def _store_results(mapped_task: MappedTask, changed: Sequence[Instance | Unread]) -> None:
     """The values that were read, and none for an instance that has no result now."""
     upsert_results(mapped_task, changed)
     _delete(InstanceResult, mapped_task, [row.map_index for row in changed if row.result_state not in VALUED])

@@ -12,9 +12,10 @@ from typing import Any
 
 from panel.mirror.models import Instance, MappedTask
 from panel.mirror.sync.rollups import counts, error_groups, metrics, result_fields
+from panel.mirror.sync.unread import Unread
 
 
-def at_each_write(mapped_task: MappedTask, changed: Sequence[Instance]) -> dict[str, Any]:
+def at_each_write(mapped_task: MappedTask, changed: Sequence[Instance | Unread]) -> dict[str, Any]:
     """Columns after these rows were written (and others dropped, perhaps); in the transaction of the write."""
     error_groups.roll_up(mapped_task, changed)
     return counts.rolled_up(mapped_task)

@@ -9,13 +9,14 @@ from django.db.models import Count, Max, Min
 
 from panel.domain.error_groups import masked
 from panel.mirror.models import ErrorGroup, Instance, MappedTask
+from panel.mirror.sync.unread import Unread
 
 BATCH: Final = 500
 """Groups a query."""
 _COLUMNS: Final = ["outcome", "error_type", "message", "count", "example_index", "first_seen", "last_seen"]
 
 
-def roll_up(mapped_task: MappedTask, changed: Sequence[Instance]) -> None:
+def roll_up(mapped_task: MappedTask, changed: Sequence[Instance | Unread]) -> None:
     """Bring them up to date where failures came, went or changed; the rows are written already.
 
     Counting reads one index and no row. A group that lost as many members as it won has the same count, but then a

@@ -9,12 +9,13 @@ from django.db.models import Aggregate, Avg, Count, Max, Min, Sum
 
 from panel.domain.result_fields import assign_slots
 from panel.mirror.models import Instance, MappedTask
+from panel.mirror.sync.unread import Unread
 
 MEASURES: Final[dict[str, type[Aggregate]]] = {"count": Count, "sum": Sum, "avg": Avg, "min": Min, "max": Max}
 _NOTHING: Final[dict[str, Any]] = {"count": 0, "sum": None, "avg": None, "min": None, "max": None, "as_of": ""}
 
 
-def put_numbers(mapped_task: MappedTask, changed: Sequence[Instance]) -> list[dict[str, Any]]:
+def put_numbers(mapped_task: MappedTask, changed: Sequence[Instance | Unread]) -> list[dict[str, Any]]:
     """Put the numbers of results read just now into their columns; the ``result_fields`` with those that are new.
 
     A slot is given once, under the claim, and never taken back, so that a column means one thing for good.
@@ -23,10 +24,11 @@ def put_numbers(mapped_task: MappedTask, changed: Sequence[Instance]) -> list[di
     slots = {field["name"]: field["slot"] for field in fields}
     found = [(instance, instance.new_numbers) for instance in changed if instance.new_numbers]
     assigned = assign_slots(slots, [numbers for _instance, numbers in found])
+    columns = {name: f"number_{slot}" for name, slot in assigned.items()}
     for instance, numbers in found:
         for name, number in numbers.items():
-            if name in assigned:
-                setattr(instance, f"number_{assigned[name]}", number)
+            if column := columns.get(name):
+                setattr(instance, column, number)
     return fields + [{"name": name, "slot": slot} | _NOTHING for name, slot in assigned.items() if name not in slots]
 
 
