@@ -26,8 +26,8 @@
     }
   };
 
-  const localise = (root) => {
-    for (const element of root.querySelectorAll("time:is([data-ago], [data-local], [data-clock]):not([data-done])")) {
+  const localise = () => {
+    for (const element of document.querySelectorAll("time:is([data-ago], [data-local], [data-clock]):not([data-done])")) {
       const date = new Date(element.dateTime);
       if (Number.isNaN(date.getTime())) continue;
       element.title = local(date);
@@ -39,13 +39,15 @@
 
   // Times of day that a person types are meant in the zone of this browser; without JavaScript they stay in UTC.
   const tellZone = () => {
-    const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+    const zoned = document.querySelectorAll("input[data-time-zone], [data-time-zone-name]");
+    const zone = zoned.length && Intl.DateTimeFormat().resolvedOptions().timeZone;
     if (!zone) return;
-    for (const input of document.querySelectorAll("input[data-time-zone]")) input.value = zone;
-    for (const element of document.querySelectorAll("[data-time-zone-name]")) element.textContent = zone;
+    for (const element of zoned) element[element.matches("input") ? "value" : "textContent"] = zone;
   };
 
-  const refresh = () => { localise(document); tellZone(); tick(); };
+  // A browser may take 50 ms to find out its zone: the page is painted first.
+  const afterPaint = (work) => requestAnimationFrame(() => setTimeout(work));
+  const refresh = () => { tick(); afterPaint(() => { localise(); tellZone(); }); };
   const rendered = document.querySelector("meta[name='rendered-at']");
   if (rendered && performance.getEntriesByType("navigation")[0]?.type !== "back_forward") readClock(rendered.content);
   refresh();
