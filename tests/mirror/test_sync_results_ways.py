@@ -5,9 +5,12 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from panel.mirror.models import Instance, MappedTask
 from panel.mirror.sync import bulk_results, single_results
+from panel.mirror.sync.bulk_writes import update_columns
 from tests.fakes.airflow.plugin_api import VALUE_BYTES
 from tests.mirror.interruptions import StopsAfter
 
@@ -196,3 +199,17 @@ def test_counts_always_equal_the_rows(etl, mapped, sync, way):
     assert task.results_reader == way
     assert task.counts == {name: outcomes.count(name) for name in sorted(set(outcomes), reverse=True)}
     assert {row.number_0 for row in rows(task)} == {float(index) for index in range(60)}
+
+
+def test_columns_that_stay_as_they_were_are_not_written_and_the_others_are(finished, sync):
+    task = sync(finished(3))
+    written = list(Instance.objects.filter(mapped_task=task, map_index__lt=2).order_by("map_index"))
+    for row, message in zip(written, ("", "late"), strict=True):
+        row.outcome, row.error_message, row.note = "soft_failure", message, ""
+    Instance.objects.filter(mapped_task=task).update(error_message="before", note="before")
+    with CaptureQueriesContext(connection) as asked:
+        update_columns(written, ["outcome", "error_message", "note"], {"note": "", "error_message": ""})
+    assert [query["sql"].count('"note"') for query in asked] == [0]
+    assert [(row.outcome, row.error_message, row.note) for row in rows(task)] == [
+        ("soft_failure", "", "before"), ("soft_failure", "late", "before"), ("success", "before", "before"),
+    ]  # fmt: skip

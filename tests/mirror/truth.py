@@ -6,6 +6,7 @@ from collections import Counter
 from typing import Any
 
 from panel.mirror.models import ErrorGroup, Instance, InstanceResult, MappedTask
+from panel.mirror.sync.unread import WHILE_UNREAD
 from tests.fakes.airflow import FakeAirflow
 
 OUTCOMES = {
@@ -53,6 +54,9 @@ def assert_rollups_equal_the_rows(task: MappedTask) -> None:
     assert task.total == len(rows) - counts["removed"]
     assert task.failing == counts["soft_failure"] + counts["hard_failure"] + counts["upstream_failed"]
     assert task.unread_results == sum(row.result_state == "unread" for row in rows)
+    for row in rows:
+        if row.result_state == "unread":
+            assert {name: getattr(row, name) for name in WHILE_UNREAD} == WHILE_UNREAD
     groups = dict(ErrorGroup.objects.filter(mapped_task=task).values_list("group", "count"))
     assert groups == Counter(row.error_group for row in rows if row.error_group)
     kept = set(InstanceResult.objects.filter(mapped_task=task).values_list("map_index", flat=True))

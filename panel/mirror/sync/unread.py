@@ -45,7 +45,9 @@ class Unread:
 
 
 WHILE_UNREAD: Final[Mapping[str, Any]] = {
-    field.name: field.default for field in fields(Unread) if field.default is not MISSING and field.name != "version"
+    field.name: field.default
+    for field in fields(Unread)
+    if field.default is not MISSING and field.name not in {"version", "new_result", "new_numbers"}
 }
 """What the columns hold that a result may change."""
 
