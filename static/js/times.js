@@ -45,12 +45,12 @@
     for (const element of zoned) element[element.matches("input") ? "value" : "textContent"] = zone;
   };
 
-  // A browser may take 50 ms to find out its zone: the page is painted first.
-  const afterPaint = (work) => requestAnimationFrame(() => setTimeout(work));
-  const refresh = () => { tick(); afterPaint(() => { localise(); tellZone(); }); };
+  const refresh = () => { localise(); tellZone(); tick(); };
   const rendered = document.querySelector("meta[name='rendered-at']");
   if (rendered && performance.getEntriesByType("navigation")[0]?.type !== "back_forward") readClock(rendered.content);
-  refresh();
+  // A browser may take 50 ms to find out its zone, once: the page is painted first.
+  tick();
+  requestAnimationFrame(() => setTimeout(refresh));
   setInterval(tick, 1000);
   document.addEventListener("visibilitychange", tick);
   document.addEventListener("htmx:afterSettle", refresh);

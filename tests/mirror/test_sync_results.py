@@ -186,7 +186,23 @@ def test_once_they_may_be_read_a_full_sync_reads_them(etl, mapped, sync):
     task = sync(task)
     assert task.counts == {"unknown_result": 3}
     etl.allow("xcom")
-    assert sync(task, full=True).counts == {"success": 3}
+    task = sync(task, full=True)
+    assert task.counts == {"success": 3}
+    assert [(row.result_state, row.result_reason) for row in rows(task)] == [("read", "")] * 3
+
+
+def test_a_reason_that_an_older_version_left_goes_when_the_result_is_read(etl, mapped, sync):
+    task = mapped(3)
+    for index in range(3):
+        etl.finish("etl", "r1", "work", index, result={"id": index})
+    etl.forbid("xcom")
+    task = sync(task)
+    etl.allow("xcom")
+    forbidden = Instance.objects.filter(mapped_task=task)
+    assert all(forbidden.values_list("result_reason", flat=True))
+    forbidden.update(result_state="unread", result_try=None)
+    MappedTask.objects.filter(pk=task.pk).update(unread_results=3, complete=False)
+    assert [(row.result_state, row.result_reason) for row in rows(sync(task))] == [("read", "")] * 3
 
 
 def test_a_reference_to_object_storage_is_not_taken_for_the_result(etl, mapped, sync):

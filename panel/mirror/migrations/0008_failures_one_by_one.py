@@ -3,6 +3,26 @@
 from django.db import migrations, models
 
 
+class OnSQLite:
+    """To PostgreSQL both conditions are the same, and to make the indexes anew would keep readers waiting."""
+
+    def database_forwards(self, app_label, schema_editor, from_state, to_state):
+        if schema_editor.connection.vendor == "sqlite":
+            super().database_forwards(app_label, schema_editor, from_state, to_state)
+
+    def database_backwards(self, app_label, schema_editor, from_state, to_state):
+        if schema_editor.connection.vendor == "sqlite":
+            super().database_backwards(app_label, schema_editor, from_state, to_state)
+
+
+class RemoveIndex(OnSQLite, migrations.RemoveIndex):
+    pass
+
+
+class AddIndex(OnSQLite, migrations.AddIndex):
+    pass
+
+
 class Migration(migrations.Migration):
 
     dependencies = [
@@ -10,43 +30,43 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
-        migrations.RemoveIndex(
+        RemoveIndex(
             model_name='instance',
             name='failures_by_label_folded',
         ),
-        migrations.RemoveIndex(
+        RemoveIndex(
             model_name='instance',
             name='failures_by_try_number',
         ),
-        migrations.RemoveIndex(
+        RemoveIndex(
             model_name='instance',
             name='failures_by_start_date',
         ),
-        migrations.RemoveIndex(
+        RemoveIndex(
             model_name='instance',
             name='failures_by_end_date',
         ),
-        migrations.RemoveIndex(
+        RemoveIndex(
             model_name='instance',
             name='failures_by_duration',
         ),
-        migrations.AddIndex(
+        AddIndex(
             model_name='instance',
             index=models.Index(condition=models.Q(('outcome', 'hard_failure'), ('outcome', 'retrying'), ('outcome', 'soft_failure'), ('outcome', 'upstream_failed'), _connector='OR'), fields=['mapped_task', 'outcome', 'label_folded', 'map_index'], name='failures_by_label_folded'),
         ),
-        migrations.AddIndex(
+        AddIndex(
             model_name='instance',
             index=models.Index(condition=models.Q(('outcome', 'hard_failure'), ('outcome', 'retrying'), ('outcome', 'soft_failure'), ('outcome', 'upstream_failed'), _connector='OR'), fields=['mapped_task', 'outcome', 'try_number', 'map_index'], name='failures_by_try_number'),
         ),
-        migrations.AddIndex(
+        AddIndex(
             model_name='instance',
             index=models.Index(condition=models.Q(('outcome', 'hard_failure'), ('outcome', 'retrying'), ('outcome', 'soft_failure'), ('outcome', 'upstream_failed'), _connector='OR'), fields=['mapped_task', 'outcome', 'start_date', 'map_index'], name='failures_by_start_date'),
         ),
-        migrations.AddIndex(
+        AddIndex(
             model_name='instance',
             index=models.Index(condition=models.Q(('outcome', 'hard_failure'), ('outcome', 'retrying'), ('outcome', 'soft_failure'), ('outcome', 'upstream_failed'), _connector='OR'), fields=['mapped_task', 'outcome', 'end_date', 'map_index'], name='failures_by_end_date'),
         ),
-        migrations.AddIndex(
+        AddIndex(
             model_name='instance',
             index=models.Index(condition=models.Q(('outcome', 'hard_failure'), ('outcome', 'retrying'), ('outcome', 'soft_failure'), ('outcome', 'upstream_failed'), _connector='OR'), fields=['mapped_task', 'outcome', 'duration', 'map_index'], name='failures_by_duration'),
         ),

@@ -43,7 +43,7 @@ SECONDS_AT_WORK: Final = 8.0
 STORE_EVERY: Final = 100
 MOST_CAUSES: Final = 10
 BATCH: Final = 5_000
-_NEEDED: Final = ("mapped_task", "map_index", "state", "try_number")
+_NEEDED: Final = ("mapped_task", "map_index", "state", "try_number", "outcome", "result_state")
 
 
 def read_errors(airflow: Airflow, claim: Claim[MappedTask]) -> bool:

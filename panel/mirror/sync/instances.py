@@ -19,7 +19,7 @@ from panel.domain.outcomes import ResultState
 from panel.mirror.claims import Claim
 from panel.mirror.models import Instance, MappedTask
 from panel.mirror.sync.clocks import MARGIN, safe_time
-from panel.mirror.sync.rows import Listed, instance_from, listed
+from panel.mirror.sync.rows import Listed, instance_from, listed, put_unread
 from panel.mirror.sync.runs import is_finished
 from panel.mirror.sync.store import store, store_unexpanded
 
@@ -81,8 +81,7 @@ def _forget_unreadable(claim: Claim[MappedTask]) -> None:
     )
     changed = list(again)
     for instance in changed:
-        instance.result_state = ResultState.UNREAD.value
-        instance.result_try = None
+        put_unread(instance)
     store(claim, changed)
 
 

@@ -44,10 +44,12 @@ class Unread:
     new_numbers: dict[str, float] | None = None
 
 
+_NOT_SURE: Final = frozenset({"version", "result_reason", "new_result", "new_numbers"})
+"""Rows of earlier versions of Mapboard kept the reason why a result could not be read when it was to be read again."""
 WHILE_UNREAD: Final[Mapping[str, Any]] = {
     field.name: field.default
     for field in fields(Unread)
-    if field.default is not MISSING and field.name not in {"version", "new_result", "new_numbers"}
+    if field.default is not MISSING and field.name not in _NOT_SURE
 }
 """What the columns hold that a result may change."""
 
