@@ -55,21 +55,13 @@ def assign_slots(known: Mapping[str, int], results: Iterable[Mapping[str, float]
 
 def _gather(mapping: Mapping[str, Any], above: str, depth: int, found: dict[str, float]) -> None:
     for key, value in mapping.items():
-        kind = type(value)
-        if kind is str or kind is bool:
-            continue
         if len(found) >= MOST_LOOKED_AT:
             return
-        if kind is dict:
+        if isinstance(value, dict):
             if depth < DEEPEST:
                 _gather(value, f"{above}{escaped(str(key))}/", depth + 1, found)
-        elif (
-            kind in _NUMBERS
-            and -GREATEST <= value <= GREATEST
-            and len(key) <= LONGEST_NAME
-            and (name := _name(above, key))
-        ):
-            found[name] = float(value)
+        elif (number := _number(value)) is not None and len(key) <= LONGEST_NAME and (name := _name(above, key)):
+            found[name] = number
 
 
 @lru_cache(maxsize=4_096)  # the results of a map have the same keys

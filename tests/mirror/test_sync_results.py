@@ -178,31 +178,30 @@ def test_results_that_may_not_be_read_are_unknown_with_the_reason(etl, mapped, s
     assert single_reads(etl) == 1  # one answer settles the others
 
 
-def test_once_they_may_be_read_a_full_sync_reads_them(etl, mapped, sync):
+@pytest.fixture
+def forbidden_once(etl, mapped, sync) -> MappedTask:
+    """Three results that could not be read, and now can."""
     task = mapped(3)
     for index in range(3):
         etl.finish("etl", "r1", "work", index, result={"id": index})
     etl.forbid("xcom")
     task = sync(task)
     assert task.counts == {"unknown_result": 3}
+    assert all(row.result_reason for row in rows(task))
     etl.allow("xcom")
-    task = sync(task, full=True)
+    return task
+
+
+def test_once_they_may_be_read_a_full_sync_reads_them(forbidden_once, sync):
+    task = sync(forbidden_once, full=True)
     assert task.counts == {"success": 3}
     assert [(row.result_state, row.result_reason) for row in rows(task)] == [("read", "")] * 3
 
 
-def test_a_reason_that_an_older_version_left_goes_when_the_result_is_read(etl, mapped, sync):
-    task = mapped(3)
-    for index in range(3):
-        etl.finish("etl", "r1", "work", index, result={"id": index})
-    etl.forbid("xcom")
-    task = sync(task)
-    etl.allow("xcom")
-    forbidden = Instance.objects.filter(mapped_task=task)
-    assert all(forbidden.values_list("result_reason", flat=True))
-    forbidden.update(result_state="unread", result_try=None)
-    MappedTask.objects.filter(pk=task.pk).update(unread_results=3, complete=False)
-    assert [(row.result_state, row.result_reason) for row in rows(sync(task))] == [("read", "")] * 3
+def test_a_reason_that_an_older_version_left_goes_when_the_result_is_read(forbidden_once, sync):
+    Instance.objects.filter(mapped_task=forbidden_once).update(result_state="unread", result_try=None)
+    MappedTask.objects.filter(pk=forbidden_once.pk).update(unread_results=3, complete=False)
+    assert [(row.result_state, row.result_reason) for row in rows(sync(forbidden_once))] == [("read", "")] * 3
 
 
 def test_a_reference_to_object_storage_is_not_taken_for_the_result(etl, mapped, sync):
