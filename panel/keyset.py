@@ -16,8 +16,11 @@ from typing import Any, Final, Generic, TypeVar
 from uuid import UUID
 
 from django.core.exceptions import ValidationError
+from django.db import connection
 from django.db.models import BooleanField, F, Field, Func, Model, QuerySet, Value
 from django.db.models.lookups import GreaterThan, LessThan
+
+from panel.prepared import Narrowed
 
 Row = TypeVar("Row")
 MAX_CURSOR_LENGTH: Final = 2_000
@@ -46,6 +49,15 @@ class _Place:
 
 
 @dataclass(frozen=True, slots=True)
+class _Part:
+    """Rows of one range of an index: ``empty`` are those without a value; ``beyond`` is where it begins, a value and
+    its tie or a tie alone, nothing for all of it."""
+
+    empty: bool = False
+    beyond: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class _Walk:
     """One way through an ordered list; ``rising``: values and ties grow on the way."""
 
@@ -55,19 +67,40 @@ class _Walk:
     rising: bool
     backwards: bool
 
-    def ranges(self, rows: QuerySet[Any, Row], place: _Place | None) -> list[QuerySet[Any, Row]]:
+    def parts(self, place: _Place | None) -> list[_Part]:
         """What lies beyond ``place``, in order: at most the filled values and the empty ones."""
         if self.field == self.tiebreak:
-            return [self._ordered(rows if place is None else rows.filter(**self._beyond_tie(place.value)))]
-        # That the value is there follows from the comparison, but the databases must be told so to use a partial index.
-        filled = self._ordered(rows.filter(**{f"{self.field}__isnull": False}) if self._nullable else rows)
-        empty = [self._ordered_ties(rows.filter(**{f"{self.field}__isnull": True}))] if self._nullable else []
+            return [_Part(beyond=() if place is None else (place.value,))]
+        filled, empty = _Part(), [_Part(empty=True)] if self._nullable else []
         if place is None:
             return [filled, *empty]
         if place.value is None:
-            beyond = [part.filter(**self._beyond_tie(place.tie)) for part in empty]
+            beyond = [_Part(empty=True, beyond=(place.tie,)) for _each in empty]
             return [*beyond, filled] if self.backwards else beyond
-        return [filled.filter(self._beyond(place)), *([] if self.backwards else empty)]
+        return [_Part(beyond=(place.value, place.tie)), *([] if self.backwards else empty)]
+
+    def rows(self, part: _Part, rows: QuerySet[Any, Row], most: int) -> QuerySet[Any, Row]:
+        if self.field != self.tiebreak and self._nullable:
+            # That the value is there follows from the comparison, but the databases must be told so to use a partial
+            # index.
+            rows = rows.filter(**{f"{self.field}__isnull": part.empty})
+        if len(part.beyond) == 1:
+            rows = rows.filter(**self._beyond_tie(*part.beyond))
+        elif part.beyond:
+            rows = rows.filter(self._beyond(*part.beyond))
+        return (self._ordered_ties(rows) if part.empty else self._ordered(rows))[:most]
+
+    def fetch(self, part: _Part, rows: QuerySet[Any, Row] | Narrowed[Row], most: int) -> list[Row]:
+        """The first ``most`` rows of the part."""
+        if isinstance(rows, Narrowed):
+            names = (self.field, self.tiebreak)[2 - len(part.beyond) :]
+            params = [
+                _field(self.model, name).get_db_prep_value(value, connection)
+                for name, value in zip(names, part.beyond, strict=True)
+            ]
+            shape = (self, part.empty, len(part.beyond), most)
+            return rows.fetch(shape, lambda narrowed: self.rows(part, narrowed, most), params)
+        return list(self.rows(part, rows, most))
 
     @property
     def _nullable(self) -> bool:
@@ -86,12 +119,12 @@ class _Walk:
     def _beyond_tie(self, tie: Any) -> dict[str, Any]:
         return {f"{self.tiebreak}__{'gt' if self.rising else 'lt'}": tie}
 
-    def _beyond(self, place: _Place) -> GreaterThan | LessThan:
+    def _beyond(self, value: Any, tie: Any) -> GreaterThan | LessThan:
         """``(column, tie) > (value, tie)`` as SQL's row values: an OR of the two would not be read as one range."""
         here = _RowValue(F(self.field), F(self.tiebreak))
         there = _RowValue(
-            Value(place.value, output_field=_field(self.model, self.field)),
-            Value(place.tie, output_field=_field(self.model, self.tiebreak)),
+            Value(value, output_field=_field(self.model, self.field)),
+            Value(tie, output_field=_field(self.model, self.tiebreak)),
         )
         return GreaterThan(here, there) if self.rising else LessThan(here, there)
 
@@ -102,7 +135,7 @@ class _RowValue(Func):
 
 
 def keyset_page(
-    queryset: QuerySet[Any, Row],
+    queryset: QuerySet[Any, Row] | Narrowed[Row],
     *,
     ordering: str,
     tiebreak: str = "pk",
@@ -116,12 +149,13 @@ def keyset_page(
     """
     descending = ordering.startswith("-")
     field = ordering.removeprefix("-")
-    place = _place(queryset.model, cursor, ordering, field, tiebreak) if cursor else None
+    model = queryset.base.model if isinstance(queryset, Narrowed) else queryset.model
+    place = _place(model, cursor, ordering, field, tiebreak) if cursor else None
     backwards = place is not None and place.backwards
-    walk = _Walk(queryset.model, field, tiebreak, rising=descending == backwards, backwards=backwards)
+    walk = _Walk(model, field, tiebreak, rising=descending == backwards, backwards=backwards)
     found: list[Row] = []
-    for part in walk.ranges(queryset, place):
-        found += part[: page_size + 1 - len(found)]
+    for part in walk.parts(place):
+        found += walk.fetch(part, queryset, page_size + 1)
         if len(found) > page_size:
             break
     more = len(found) > page_size

@@ -12,6 +12,7 @@ from rest_framework.response import Response
 from rest_framework.utils.urls import replace_query_param
 
 from panel.keyset import Page, keyset_page
+from panel.prepared import Narrowed
 from panel.problems import BadRequest
 
 if TYPE_CHECKING:
@@ -34,15 +35,17 @@ class KeysetPagination(BasePagination):
 
     def paginate_queryset(
         self,
-        queryset: QuerySet[Any] | Sequence[Any],
+        queryset: QuerySet[Any] | Narrowed[Any] | Sequence[Any],
         request: Request,
         view: APIView | None = None,
     ) -> list[Any] | None:
-        if not isinstance(queryset, QuerySet):
+        if not isinstance(queryset, QuerySet | Narrowed):
             raise TypeError("Keyset pages are made of querysets.")
         self.request = request
         known: int | None = getattr(view, "known_count", None)
-        self.count = queryset.count() if known is None else known
+        if known is None:
+            known = (queryset.queryset() if isinstance(queryset, Narrowed) else queryset).count()
+        self.count = known
         self.page = keyset_page(
             queryset,
             ordering=self._ordering(request, view),

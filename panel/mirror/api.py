@@ -31,10 +31,8 @@ from panel.mirror import (
     services,
     sync_requests,
 )
-from panel.mirror.airflow_links import mapped_task_url
 from panel.mirror.filters import NAMES, selection_from
 from panel.mirror.models import Dag, DagRun, Instance, MappedTask, SyncRequest, mapped_task_uuid
-from panel.mirror.result_fields import columns_of
 from panel.problems import BadRequest, Problem
 from panel.servers.selectors import server as find_server
 from panel.strict import StrictQuery
@@ -156,13 +154,6 @@ class OneMappedTask(StrictQuery, GenericAPIView[Any]):
         services.request_refresh(mapped_task=mapped_task)
         return mapped_task
 
-    def get_serializer_context(self) -> dict[str, Any]:
-        context = dict(super().get_serializer_context())
-        if not getattr(self, "swagger_fake_view", False):
-            context["mapped_task_url"] = mapped_task_url(self.mapped_task)
-            context["number_columns"] = columns_of(self.mapped_task)
-        return context
-
 
 class MappedTaskDetail(OneMappedTask):
     """One mapped task with its counts and metrics."""
@@ -186,7 +177,11 @@ class InstanceList(OneMappedTask, ListAPIView[Instance]):
     known_count: int | None = None
     read = staticmethod(selectors.mapped_task_of_list)
 
-    def get_queryset(self) -> QuerySet[Instance, Any]:
+    def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        page = self.paginate_queryset(self.get_queryset()) or []
+        return self.get_paginated_response([*serializers.instance_rows(self.mapped_task, page)])
+
+    def get_queryset(self) -> Any:
         selection = selection_from(self.request.query_params)
         found = instance_lists.matching(self.mapped_task, selection)
         self.known_count = found.count
@@ -227,7 +222,7 @@ class InstanceDetail(OneMappedTask):
             live["whole_result"] = serializers.LiveResultSerializer(live_reads.read_result(instance=instance)).data
         except AirflowError as error:
             live["live_error"] = str(error)
-        known = serializers.InstanceSerializer(instance, context=self.get_serializer_context()).data
+        (known,) = serializers.instance_rows(self.mapped_task, [instance])
         return Response(known | live)
 
 

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any, Final
 
 from panel.domain.selection import Selection
 from panel.downloads import CONTENT_TYPES, csv_lines, json_lines
-from panel.mirror.airflow_links import mapped_task_url
 from panel.mirror.instance_lists import listed
 from panel.mirror.models import MappedTask
 from panel.mirror.result_fields import columns_of
 from panel.mirror.selectors import selected
-from panel.mirror.serializers import InstanceSerializer
+from panel.mirror.serializers import instance_rows
 
 COLUMNS: Final = (
     "map_index", "label", "state", "outcome", "try_number", "start_date", "end_date", "duration", "error_type",
     "error_message", "error_group", "result", "note", "airflow_url", "queued_at", "error_frame",
 )  # fmt: skip
 CHUNK: Final = 1_000
+_MOMENTS: Final = ("queued_at", "start_date", "end_date")
 
 __all__ = ["CONTENT_TYPES", "lines"]
 
@@ -29,13 +30,17 @@ def lines(mapped_task: MappedTask, selection: Selection, wanted: str) -> Iterato
 
 
 def _rows(mapped_task: MappedTask, selection: Selection) -> Iterator[dict[str, Any]]:
-    context = {"mapped_task_url": mapped_task_url(mapped_task), "number_columns": columns_of(mapped_task)}
-    shape = InstanceSerializer(context=context)
     rows = selected(listed(mapped_task), mapped_task, selection, walked_by="map_index")
     last = -1
     while part := list(rows.filter(map_index__gt=last)[:CHUNK]):  # a cursor would have PostgreSQL make all of it first
-        yield from map(shape.to_representation, part)
+        for row in instance_rows(mapped_task, part):
+            yield row | {name: _moment(row[name]) for name in _MOMENTS}
         last = part[-1].map_index
+
+
+def _moment(moment: datetime | None) -> str | None:
+    """As the API writes it."""
+    return None if moment is None else moment.isoformat().replace("+00:00", "Z")
 
 
 def _csv(mapped_task: MappedTask, selection: Selection) -> Iterator[str]:

@@ -10,8 +10,9 @@ import hashlib
 import json
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, Final, NamedTuple, cast
+from uuid import UUID
 
 from django.core.cache import cache as cached
 from django.db import connection
@@ -22,7 +23,8 @@ from panel.domain.selection import Selection
 from panel.keyset import Page, keyset_page
 from panel.mirror.filters import query_of
 from panel.mirror.models import SORTED_APART, TOLD_APART, Instance, InstanceResult, MappedTask
-from panel.mirror.selectors import instances, select_instances, selected
+from panel.mirror.selectors import instances, select_instances
+from panel.prepared import Condition, Narrowed
 
 ORDERINGS: Final = {
     "map_index": "map_index",
@@ -92,20 +94,27 @@ class Matching:
     count: int
     keys: tuple[int, ...] | None = None
 
-    def rows(
-        self, mapped_task: MappedTask, selection: Selection, *, walked_by: str
-    ) -> QuerySet[Instance, ListedInstance]:
-        """The queryset to make a page of, in the order of the column ``walked_by``.
+    def rows(self, mapped_task: MappedTask, selection: Selection, *, walked_by: str) -> Narrowed[ListedInstance]:
+        """What to make a page of, in the order of the column ``walked_by``.
 
         By key alone where there are keys: beside the mapped task SQLite would walk through the index of the order.
         """
         if self.keys is not None and not _has_its_index(selection, walked_by):
-            return _listed().filter(_among(self.keys))
-        rows = selected(listed(mapped_task), mapped_task, selection, walked_by=walked_by)
-        only_told_apart = selection.outcomes and selection.outcomes <= {*TOLD_APART}
-        if connection.vendor == "sqlite" and only_told_apart and walked_by in SORTED_APART:
-            rows = rows.filter(_APART)
-        return rows
+            condition = _among(self.keys)
+        else:
+            condition = _selected(mapped_task.pk, selection, walked_by, connection.vendor)
+        return Narrowed(_listed(), ListedInstance._make, condition)
+
+
+@lru_cache(maxsize=100)
+def _selected(mapped_task_id: UUID, selection: Selection, walked_by: str, vendor: str) -> Condition:
+    """The same for every version of the mapped task: not what is there is told, but what is asked."""
+    mapped_task = MappedTask(pk=mapped_task_id)
+    rows = select_instances(mapped_task, selection, walked_by=walked_by)
+    only_told_apart = selection.outcomes and selection.outcomes <= {*TOLD_APART}
+    if vendor == "sqlite" and only_told_apart and walked_by in SORTED_APART:
+        rows = rows.filter(_APART)
+    return Condition.of(rows)
 
 
 def _has_its_index(selection: Selection, column: str) -> bool:
@@ -115,12 +124,12 @@ def _has_its_index(selection: Selection, column: str) -> bool:
     return column == "map_index" or (selection.outcomes <= {*TOLD_APART} and column in SORTED_APART)
 
 
-def _among(keys: tuple[int, ...]) -> RawSQL:
+def _among(keys: tuple[int, ...]) -> Condition:
     """The rows with these keys, as one parameter: Django takes as long to write down 300 as it takes for all the rest
     of the query."""
     if connection.vendor == "postgresql":
-        return RawSQL(f"{_KEY} = ANY(%s)", (list(keys),), BooleanField())  # noqa: S611 - made of our own words
-    return RawSQL(f"{_KEY} IN ({_LISTED})", (json.dumps(keys),), BooleanField())  # noqa: S611 - as above
+        return Condition(f"{_KEY} = ANY(%s)", (list(keys),))
+    return Condition(f"{_KEY} IN ({_LISTED})", (json.dumps(keys),))
 
 
 def listed(mapped_task: MappedTask) -> QuerySet[Instance, ListedInstance]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import fields
-from datetime import datetime
 from typing import Any
 
 from django.urls import reverse
@@ -14,6 +14,7 @@ from panel.domain.outcomes import Outcome
 from panel.mirror.airflow_links import dag_url, mapped_task_url, run_url
 from panel.mirror.instance_lists import ListedInstance
 from panel.mirror.models import Dag, DagRun, Instance, MappedTask
+from panel.mirror.result_fields import columns_of
 from panel.mirror.selectors import outcomes_of_run
 from panel.strict import StrictSerializer
 
@@ -124,8 +125,8 @@ class MappedTaskSerializer(serializers.ModelSerializer[MappedTask]):
 class InstanceSerializer(serializers.ModelSerializer[Instance]):
     """``result`` is the value; when ``result_shortened``, a preview in which what is left out bears the mark "…".
 
-    The context says ``mapped_task_url`` and ``number_columns`` (``result_fields.columns_of``). Rows are put together by
-    hand: lists and exports have many, and a field object each for every value takes ten times as long.
+    It only describes: rows are put together by ``instance_rows``, for lists and exports have many, and a field object
+    each for every value takes ten times as long.
     """
 
     state = serializers.CharField(allow_null=True)
@@ -144,18 +145,23 @@ class InstanceSerializer(serializers.ModelSerializer[Instance]):
             "result_state", "result_reason", "result_shortened", "note", "airflow_url",
         ]  # fmt: skip
 
-    def to_representation(self, instance: Instance | ListedInstance) -> dict[str, Any]:
-        columns: dict[str, str] = self.context["number_columns"]
-        return {
+
+def instance_rows(
+    mapped_task: MappedTask, instances: Iterable[Instance] | Iterable[ListedInstance]
+) -> Iterator[dict[str, Any]]:
+    """What InstanceSerializer describes, for these instances of the mapped task; moments as they are."""
+    url, columns = mapped_task_url(mapped_task), columns_of(mapped_task)
+    for instance in instances:
+        yield {
             "map_index": instance.map_index,
             "label": instance.label,
             "state": instance.state or None,
             "outcome": instance.outcome,
             "try_number": instance.try_number,
             "max_tries": instance.max_tries,
-            "queued_at": _moment(instance.queued_at),
-            "start_date": _moment(instance.start_date),
-            "end_date": _moment(instance.end_date),
+            "queued_at": instance.queued_at,
+            "start_date": instance.start_date,
+            "end_date": instance.end_date,
             "duration": instance.duration,
             "error_type": instance.error_type,
             "error_message": instance.error_message,
@@ -167,12 +173,8 @@ class InstanceSerializer(serializers.ModelSerializer[Instance]):
             "result_reason": instance.result_reason,
             "result_shortened": bool(instance.result_shortened),
             "note": instance.note,
-            "airflow_url": f"{self.context['mapped_task_url']}/{instance.map_index}",
+            "airflow_url": f"{url}/{instance.map_index}",
         }
-
-
-def _moment(moment: datetime | None) -> str | None:
-    return None if moment is None else moment.isoformat().replace("+00:00", "Z")
 
 
 class TrySerializer(serializers.Serializer[Any]):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import re
 
 import pytest
 from django.db import connection
+from django.db.models.sql.compiler import SQLCompiler
 from django.test.utils import CaptureQueriesContext
 
 from panel.domain.index_expression import IndexExpression
@@ -14,11 +17,12 @@ from panel.domain.selection import Selection
 from panel.keyset import keyset_page
 from panel.mirror import instance_lists
 from panel.mirror.claims import claim
-from panel.mirror.instance_lists import ORDERINGS, instance_page, matching
+from panel.mirror.instance_lists import ORDERINGS, _selected, instance_page, matching
 from panel.mirror.models import Instance, MappedTask
 from panel.mirror.selectors import instances
 from panel.mirror.sync.rows import put_error
 from panel.mirror.sync.store import store
+from panel.prepared import _KEPT, LONGEST_KEPT
 from tests.mirror.stage import mirrored_task
 
 pytestmark = pytest.mark.django_db
@@ -75,6 +79,57 @@ def test_the_pages_of_any_selection_and_order_are_what_it_matches(task, monkeypa
         seen = walk(task, selection, ordering)
         assert len(seen) == len(expected)
         assert set(seen) == expected
+
+
+@pytest.mark.parametrize("few", [0, 2_000], ids=["many", "few"])
+@pytest.mark.parametrize("ordering", ["map_index", "-map_index", "-duration", "start_date", "label", "-outcome"])
+def test_pages_of_a_query_that_was_written_down_are_those_of_django(task, monkeypatch, ordering, few):
+    """Row by row, value and type, both ways; no query of a shape that was met is written down again."""
+    monkeypatch.setattr(instance_lists, "FEW", few)
+    Instance.objects.filter(mapped_task=task, map_index__gte=200).update(duration=None, start_date=None)
+    sign, column = ordering[: -len(ordering.lstrip("-"))], ORDERINGS[ordering.removeprefix("-")]
+    for turn in range(2):
+        for selection in (Selection(), Selection(outcomes=FAILED), Selection(duration_gte=60 + turn, label="part")):
+            found = matching(task, selection)
+            narrowed = found.rows(task, selection, walked_by=column)
+            cursor, way = None, "next_cursor"
+            while way:
+                asked = {"ordering": sign + column, "tiebreak": "map_index", "cursor": cursor, "page_size": 7}
+                if turn:
+                    monkeypatch.setattr(SQLCompiler, "as_sql", None)
+                page = keyset_page(narrowed, **asked)
+                monkeypatch.undo()
+                monkeypatch.setattr(instance_lists, "FEW", few)
+                expected = keyset_page(narrowed.queryset(), **asked)
+                assert page == expected
+                assert [[*map(type, row)] for row in page.rows] == [[*map(type, row)] for row in expected.rows]
+                cursor = getattr(page, way)
+                if cursor is None:  # to the end, then all the way back
+                    way = "previous_cursor" if way == "next_cursor" else ""
+                    cursor = way and page.previous_cursor
+                way = way if cursor else ""
+
+
+@pytest.mark.parametrize("tie", [2**63 - 1, -(2**63) + 1, 2**31, -(2**31) - 1, 3])
+@pytest.mark.parametrize("ordering", ["map_index", "-map_index"])
+def test_a_cursor_beyond_every_index_is_answered_before_and_after_the_query_is_known(task, ordering, tie):
+    cursor = base64.urlsafe_b64encode(json.dumps([ordering, 0, tie, tie]).encode()).decode().rstrip("=")
+    rows = sorted(range(300), reverse=ordering.startswith("-"))
+    expected = [index for index in rows if (index < tie if ordering.startswith("-") else index > tie)][:20]
+    _KEPT.clear()
+    for _turn in range(2):
+        assert [row.map_index for row in page_of(task, Selection(), ordering, cursor).rows] == expected
+        page_of(task, Selection(), ordering, page_of(task, Selection(), ordering).next_cursor)
+
+
+def test_a_long_condition_is_not_kept(task):
+    many = Selection(indices=IndexExpression.parse(",".join(f"{index}-{index + 1}" for index in range(0, 900, 3))))
+    page_of(task, many)
+    before = len(_KEPT)
+    assert len(_selected(task.pk, many, "duration", connection.vendor).sql) > LONGEST_KEPT
+    rows = instance_lists.Matching(1).rows(task, many, walked_by="duration")
+    assert len(keyset_page(rows, ordering="duration", tiebreak="map_index", page_size=20).rows) == 20
+    assert len(_KEPT) == before
 
 
 def test_a_change_of_the_rows_is_a_change_of_the_count(task):
