@@ -272,6 +272,7 @@ REST_FRAMEWORK = {
     ],
     "DEFAULT_PERMISSION_CLASSES": ["panel.api.permissions.ActionPermission"],
     "DEFAULT_RENDERER_CLASSES": ["panel.api.renderers.JSONRenderer"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "panel.api.renderers.ContentNegotiation",
     "DEFAULT_PARSER_CLASSES": ["panel.api.parsers.JSONParser"],
     "DEFAULT_PAGINATION_CLASS": "panel.api.pagination.KeysetPagination",
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",

@@ -189,7 +189,7 @@ def _place(model: type[Model], cursor: str, ordering: str, field: str, tiebreak:
         raise BadCursor
     try:
         given, backwards, value, tie = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-        if given != ordering or tie is None:
+        if given != ordering or tie is None or (value is None and field == tiebreak):
             raise BadCursor
         return _Place(bool(backwards), _typed(model, field, value), _typed(model, tiebreak, tie))
     except (ValueError, TypeError, OverflowError, RecursionError, binascii.Error, ValidationError) as error:

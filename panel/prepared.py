@@ -17,7 +17,7 @@ from django.db.models import BooleanField, Field, Model, QuerySet
 from django.db.models.expressions import RawSQL
 
 Row = TypeVar("Row")
-MOST_KEPT: Final = 500
+MOST_KEPT: Final = 200
 LONGEST_KEPT: Final = 10_000
 """Characters of a condition: a longer one (of very many ranges) will hardly be asked with other values."""
 

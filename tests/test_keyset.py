@@ -184,3 +184,8 @@ def test_a_forged_place_gives_a_page_of_this_list_at_most(rows, tie):
 def test_a_forged_text_is_refused_where_a_database_cannot_hold_it(rows):
     with pytest.raises(BadCursor):
         keyset_page(rows, ordering="label_folded", cursor=cursor_of("label_folded", 0, "a\x00b", 1))
+
+
+def test_a_forged_place_without_an_index_is_refused(rows):
+    with pytest.raises(BadCursor):
+        keyset_page(rows, ordering="map_index", tiebreak="map_index", cursor=cursor_of("map_index", 0, None, 5))

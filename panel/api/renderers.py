@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import msgspec
+from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.renderers import BaseRenderer
+from rest_framework.request import Request
 from rest_framework.utils.encoders import JSONEncoder
 
 _OTHERS: Final = JSONEncoder()
@@ -14,6 +16,19 @@ _OTHERS: Final = JSONEncoder()
 
 def _other(value: Any) -> Any:
     return value[:] if isinstance(value, str) else _OTHERS.default(value)  # a text that is safe, an error's detail
+
+
+class ContentNegotiation(DefaultContentNegotiation):
+    """REST framework's, which takes its time over what nearly everybody asks for."""
+
+    def select_renderer(
+        self, request: Request, renderers: Iterable[BaseRenderer], format_suffix: str | None = None
+    ) -> tuple[BaseRenderer, str]:
+        first = next(iter(renderers))
+        if format_suffix is None and request.META.get("HTTP_ACCEPT", "*/*") in {"*/*", first.media_type}:
+            return first, first.media_type
+        chosen: tuple[BaseRenderer, str] = super().select_renderer(request, renderers, format_suffix)
+        return chosen
 
 
 class JSONRenderer(BaseRenderer):

@@ -47,6 +47,8 @@ PostgreSQL infers it by itself, and would take it for one more condition that fe
 _KEY: Final = f"{Instance._meta.db_table}.{Instance._meta.pk.column}"
 _LISTED: Final = "SELECT value FROM json_each(%s)"
 KEPT_SECONDS: Final = 600
+RANGES_KEPT: Final = 50
+"""Of indices: what is asked with more is not held in memory."""
 _RESULT: Final = InstanceResult._meta.db_table
 _OF_ITS_RESULT: Final = (
     f"(SELECT {_RESULT}.%s FROM {_RESULT} WHERE {_RESULT}.mapped_task_id = {Instance._meta.db_table}.mapped_task_id "  # noqa: S608 - of our own words
@@ -102,7 +104,8 @@ class Matching:
         if self.keys is not None and not _has_its_index(selection, walked_by):
             condition = _among(self.keys)
         else:
-            condition = _selected(mapped_task.pk, selection, walked_by, connection.vendor)
+            known = _selected if len(selection.indices.ranges) <= RANGES_KEPT else _selected.__wrapped__
+            condition = known(mapped_task.pk, selection, walked_by, connection.vendor)
         return Narrowed(_listed(), ListedInstance._make, condition)
 
 

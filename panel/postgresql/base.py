@@ -18,6 +18,7 @@ from psycopg.abc import AdaptContext
 from psycopg.adapt import Loader
 
 ALIVE_SECONDS: Final = 1.0
+_ANY: Final = b"2000-01-01 00:00:00+00"
 _COMPILED: Final = cast(type[Loader], adapters.get_loader(adapters.types["timestamptz"].oid, pq.Format.TEXT))
 
 
@@ -49,6 +50,8 @@ def moments_in(zone: tzinfo | None) -> type[Loader]:
         def __init__(self, oid: int, context: AdaptContext | None = None) -> None:
             super().__init__(oid, context)
             self._load = _COMPILED(oid, context).load
+            if cast(datetime, self._load(_ANY)).tzinfo is zone:  # as in UTC: it is right as it comes
+                self.load = self._load  # type: ignore[method-assign]  # of this object, which lives as long as a query
 
         def load(self, data: Any) -> datetime:
             moment: datetime = self._load(data)
