@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
 from typing import Any, Final
 
 CONTENT_TYPES: Final = {"csv": "text/csv; charset=utf-8", "jsonl": "application/jsonl; charset=utf-8"}
@@ -28,7 +29,12 @@ def csv_lines(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Iterator
 
 def json_lines(rows: Iterable[Any]) -> Iterator[str]:
     for row in rows:
-        yield json.dumps(row, ensure_ascii=False, separators=(",", ":"), default=str) + "\n"
+        yield json.dumps(row, ensure_ascii=False, separators=(",", ":"), default=_text) + "\n"
+
+
+def _text(value: Any) -> str:
+    """Moments as the REST API writes them."""
+    return value.isoformat().replace("+00:00", "Z") if isinstance(value, datetime) else str(value)
 
 
 def _cell(value: Any) -> Any:
@@ -37,6 +43,8 @@ def _cell(value: Any) -> Any:
         return ""
     if isinstance(value, bool | dict | list):
         return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, datetime):
+        return _text(value)
     if isinstance(value, str) and value.startswith(_FORMULA):
         return f"'{value}"
     return value

@@ -149,10 +149,9 @@ def keyset_page(
     """
     descending = ordering.startswith("-")
     field = ordering.removeprefix("-")
-    model = queryset.base.model if isinstance(queryset, Narrowed) else queryset.model
-    place = _place(model, cursor, ordering, field, tiebreak) if cursor else None
+    place = _place(queryset.model, cursor, ordering, field, tiebreak) if cursor else None
     backwards = place is not None and place.backwards
-    walk = _Walk(model, field, tiebreak, rising=descending == backwards, backwards=backwards)
+    walk = _Walk(queryset.model, field, tiebreak, rising=descending == backwards, backwards=backwards)
     found: list[Row] = []
     for part in walk.parts(place):
         found += walk.fetch(part, queryset, page_size + 1)

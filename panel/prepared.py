@@ -102,6 +102,13 @@ class Narrowed(Generic[Row]):
     row: Callable[[Sequence[Any]], Row]
     condition: Condition
 
+    @property
+    def model(self) -> type[Model]:
+        return self.base.model
+
+    def count(self) -> int:
+        return self.queryset().count()
+
     def queryset(self) -> QuerySet[Any, Any]:
         return self.base.filter(self.condition.expression())
 
@@ -122,8 +129,8 @@ class Narrowed(Generic[Row]):
             except EmptyResultSet:  # a value is beyond what its column holds: that is not the shape's
                 return []
             if [*written.params] != given:  # as above: a comparison that always holds is left out
-                return [self.row(row) for row in written.fetch(written.params)]
-            if len(self.condition.sql) <= LONGEST_KEPT:
+                given = [*written.params]
+            elif len(self.condition.sql) <= LONGEST_KEPT:
                 if len(_KEPT) >= MOST_KEPT:
                     _KEPT.clear()
                 _KEPT[key] = written

@@ -43,9 +43,7 @@ class KeysetPagination(BasePagination):
             raise TypeError("Keyset pages are made of querysets.")
         self.request = request
         known: int | None = getattr(view, "known_count", None)
-        if known is None:
-            known = (queryset.queryset() if isinstance(queryset, Narrowed) else queryset).count()
-        self.count = known
+        self.count = queryset.count() if known is None else known
         self.page = keyset_page(
             queryset,
             ordering=self._ordering(request, view),

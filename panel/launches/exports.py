@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
 from typing import Any, Final
 
 from django.db.models import QuerySet
@@ -39,8 +38,4 @@ def _row(launch: Launch) -> dict[str, Any]:
         "stopped_by": stop.username if stop else "",
         "stop_reason": stop.reason if stop else "",
     }
-    return {name: _plain(values[name] if name in values else getattr(launch, name)) for name in COLUMNS}
-
-
-def _plain(value: Any) -> Any:
-    return value.isoformat().replace("+00:00", "Z") if isinstance(value, datetime) else value
+    return {name: values[name] if name in values else getattr(launch, name) for name in COLUMNS}

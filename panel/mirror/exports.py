@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
 from typing import Any, Final
 
 from panel.domain.selection import Selection
@@ -19,7 +18,6 @@ COLUMNS: Final = (
     "error_message", "error_group", "result", "note", "airflow_url", "queued_at", "error_frame",
 )  # fmt: skip
 CHUNK: Final = 1_000
-_MOMENTS: Final = ("queued_at", "start_date", "end_date")
 
 __all__ = ["CONTENT_TYPES", "lines"]
 
@@ -33,14 +31,8 @@ def _rows(mapped_task: MappedTask, selection: Selection) -> Iterator[dict[str, A
     rows = selected(listed(mapped_task), mapped_task, selection, walked_by="map_index")
     last = -1
     while part := list(rows.filter(map_index__gt=last)[:CHUNK]):  # a cursor would have PostgreSQL make all of it first
-        for row in instance_rows(mapped_task, part):
-            yield row | {name: _moment(row[name]) for name in _MOMENTS}
+        yield from instance_rows(mapped_task, part)
         last = part[-1].map_index
-
-
-def _moment(moment: datetime | None) -> str | None:
-    """As the API writes it."""
-    return None if moment is None else moment.isoformat().replace("+00:00", "Z")
 
 
 def _csv(mapped_task: MappedTask, selection: Selection) -> Iterator[str]:

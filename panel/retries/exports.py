@@ -33,11 +33,5 @@ def _row(item: RetryItem) -> dict[str, Any]:
         "task_id": item.target.task_id,
         "try_number_before": item.try_number,
         "try_number": item.new_try_number,
-        "sent_at": _iso(item.sent_at),
-        "settled_at": _iso(item.settled_at),
     }
     return {name: values[name] for name in COLUMNS}
-
-
-def _iso(moment: Any) -> str | None:
-    return None if moment is None else moment.isoformat().replace("+00:00", "Z")
