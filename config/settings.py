@@ -155,6 +155,11 @@ STATIC_ROOT = Path(env.str("MAPBOARD_STATIC_ROOT", str((BASE_DIR if IN_PRODUCTIO
 if not IN_PRODUCTION:
     private_directory(STATIC_ROOT)
 STATICFILES_DIRS = [BASE_DIR / "static"]
+STATICFILES_FINDERS = [
+    "django.contrib.staticfiles.finders.FileSystemFinder",
+    "django.contrib.staticfiles.finders.AppDirectoriesFinder",
+    "panel.ui.bundles.BundleFinder",
+]
 WHITENOISE_USE_FINDERS = not IN_PRODUCTION
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},

@@ -14,6 +14,7 @@
     if (on === !help.hidden) return;
     if (on) before = document.activeElement;
     help.hidden = !on;
+    if (on) toggle.checked = allowed(); // not before: a page that opens waits for the browser's storage
     if (on) help.focus();
     else before?.focus?.();
   };
@@ -53,7 +54,6 @@
     if (keys[event.key]?.()) event.preventDefault();
   });
 
-  toggle.checked = allowed();
   toggle.addEventListener("change", () => {
     try { localStorage.setItem("mapboard-shortcuts", toggle.checked ? "on" : "off"); } catch { /* kept nowhere */ }
   });

@@ -37,6 +37,7 @@
   const drawBar = (bar) => {
     const some = picked.size > 0;
     for (const part of bar.querySelectorAll("[data-when]")) part.hidden = (part.dataset.when === "picked") !== some;
+    if (!some) return; // its first number costs a browser some 15 ms, and nobody sees it
     for (const place of bar.querySelectorAll("[data-picked-count]")) place.textContent = picked.size.toLocaleString("en");
     for (const button of bar.querySelectorAll("[data-copy-picked]")) button.dataset.copy = expression();
   };

@@ -1,28 +1,28 @@
-// Runs before the first paint, so that a chosen theme does not flash. "system" keeps nothing.
+// The theme one chose, in a cookie: the server writes it into the page, so that nothing flashes and no script is waited
+// for. "system" keeps nothing. The pages of errors are written without a request: there this runs before the first paint.
 (() => {
+  const NAME = "mapboard_theme";
   const root = document.documentElement;
-  const kept = () => { try { return localStorage.getItem("mapboard-theme") || "system"; } catch { return "system"; } };
-
-  const apply = (theme) => {
-    if (theme === "light" || theme === "dark") root.dataset.theme = theme;
-    else delete root.dataset.theme;
+  const kept = () => document.cookie.match(`(?:^|; )${NAME}=(light|dark)(?:;|$)`)?.[1] || "system";
+  const apply = () => {
+    const theme = kept();
+    if (theme === "system") delete root.dataset.theme;
+    else root.dataset.theme = theme;
+    for (const radio of document.querySelectorAll("#theme-choice input")) radio.checked = radio.value === theme;
   };
-
   const keep = (theme) => {
-    try {
-      if (theme === "system") localStorage.removeItem("mapboard-theme");
-      else localStorage.setItem("mapboard-theme", theme);
-    } catch { /* a browser that keeps nothing still switches this page */ }
+    const seconds = theme === "system" ? 0 : 31536000;
+    const secure = location.protocol === "https:" ? "; secure" : "";
+    document.cookie = `${NAME}=${theme}; path=/; max-age=${seconds}; samesite=lax${secure}`;
   };
 
-  apply(kept());
-
-  document.addEventListener("DOMContentLoaded", () => {
-    const choice = document.getElementById("theme-choice");
-    if (!choice) return;
+  apply();
+  const choice = document.getElementById("theme-choice");
+  if (choice) {
     choice.hidden = false;
-    for (const radio of choice.querySelectorAll("input")) radio.checked = radio.value === kept();
-    choice.addEventListener("change", (event) => { keep(event.target.value); apply(event.target.value); });
-  });
-  window.addEventListener("storage", (event) => { if (event.key === "mapboard-theme") apply(event.newValue); });
+    choice.addEventListener("change", (event) => { keep(event.target.value); apply(); });
+  }
+  // Another tab may have changed it, and a page that comes back is as it was.
+  document.addEventListener("visibilitychange", apply);
+  window.addEventListener("pageshow", apply);
 })();
