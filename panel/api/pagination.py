@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlencode
 
 from django.db.models import QuerySet
 from rest_framework.pagination import BasePagination
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.utils.urls import replace_query_param
 
 from panel.keyset import Page, keyset_page
 from panel.prepared import Narrowed
@@ -58,8 +58,7 @@ class KeysetPagination(BasePagination):
             {
                 "results": data,
                 "count": self.count,
-                "next": self._link(self.page.next_cursor),
-                "previous": self._link(self.page.previous_cursor),
+                **self._links(),
             }
         )
 
@@ -96,10 +95,16 @@ class KeysetPagination(BasePagination):
             raise BadRequest("This list cannot be sorted that way.", {"ordering": [f"One of {known}; - in front."]})
         return ("-" if asked.startswith("-") else "") + orderings[name]
 
-    def _link(self, cursor: str | None) -> str | None:
-        if cursor is None:
-            return None
-        return replace_query_param(self.request.build_absolute_uri(), "cursor", cursor)
+    def _links(self) -> dict[str, str | None]:
+        """The address that was asked for, with the cursors of the pages beside this one in place of its own."""
+        path, _, _query = self.request.build_absolute_uri().partition("?")
+        asked = [(name, value) for name, values in self.request.query_params.lists() for value in values]
+        others = [pair for pair in asked if pair[0] != "cursor"]
+        cursors = {"next": self.page.next_cursor, "previous": self.page.previous_cursor}
+        return {
+            name: None if cursor is None else f"{path}?{urlencode([*others, ('cursor', cursor)])}"
+            for name, cursor in cursors.items()
+        }
 
 
 def _page_size(request: Request) -> int:

@@ -49,6 +49,10 @@ class ResultState(StrEnum):
     UNREADABLE = "unreadable"  # too large, or Airflow answered nonsense
 
 
+VALUED: Final = frozenset({ResultState.READ, ResultState.EXTERNAL})
+"""Results of which there is something to keep: the value, or where it is held. Others have no row."""
+
+
 OUTCOME_BY_STATE: Final[dict[str, Outcome]] = {
     "failed": Outcome.HARD_FAILURE,
     "upstream_failed": Outcome.UPSTREAM_FAILED,

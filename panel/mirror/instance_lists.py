@@ -19,6 +19,7 @@ from django.db import connection
 from django.db.models import BooleanField, JSONField, QuerySet
 from django.db.models.expressions import RawSQL
 
+from panel.domain.outcomes import VALUED
 from panel.domain.selection import Selection
 from panel.keyset import Page, keyset_page
 from panel.mirror.filters import query_of
@@ -49,11 +50,13 @@ _LISTED: Final = "SELECT value FROM json_each(%s)"
 KEPT_SECONDS: Final = 600
 RANGES_KEPT: Final = 50
 """Of indices: what is asked with more is not held in memory."""
-_RESULT: Final = InstanceResult._meta.db_table
+_ROW, _RESULT = Instance._meta.db_table, InstanceResult._meta.db_table
 _OF_ITS_RESULT: Final = (
-    f"(SELECT {_RESULT}.%s FROM {_RESULT} WHERE {_RESULT}.mapped_task_id = {Instance._meta.db_table}.mapped_task_id "  # noqa: S608 - of our own words
-    f"AND {_RESULT}.map_index = {Instance._meta.db_table}.map_index)"
+    f"CASE WHEN {_ROW}.result_state IN ({', '.join(repr(state.value) for state in sorted(VALUED))}) THEN "  # noqa: S608 - of our own words
+    f"(SELECT {_RESULT}.%s FROM {_RESULT} "
+    f"WHERE {_RESULT}.mapped_task_id = {_ROW}.mapped_task_id AND {_RESULT}.map_index = {_ROW}.map_index) END"
 )
+"""A column of it. What has none is not looked up: failures would be half of a page's work."""
 
 
 class ListedInstance(NamedTuple):

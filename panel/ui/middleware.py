@@ -30,6 +30,9 @@ _POLICY: Final = {
 # drf-spectacular's page carries its own <style> and a starting <script> in the document.
 _DOCS_POLICY: Final = _POLICY | {"script-src": "'self' 'unsafe-inline'", "style-src": "'self' 'unsafe-inline'"}
 _DOCS_PATH: Final = "/api/v1/docs/"
+_WRITTEN_POLICY, _WRITTEN_DOCS_POLICY = (
+    "; ".join(f"{name} {value}" for name, value in policy.items()) for policy in (_POLICY, _DOCS_POLICY)
+)
 
 _PERMISSIONS: Final = (
     "accelerometer=(), camera=(), display-capture=(), geolocation=(), gyroscope=(), "
@@ -45,8 +48,8 @@ class SecurityHeadersMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         response = self.get_response(request)
-        policy = _DOCS_POLICY if request.path == _DOCS_PATH else _POLICY
-        response.headers.setdefault("Content-Security-Policy", "; ".join(f"{k} {v}" for k, v in policy.items()))
+        policy = _WRITTEN_DOCS_POLICY if request.path == _DOCS_PATH else _WRITTEN_POLICY
+        response.headers.setdefault("Content-Security-Policy", policy)
         response.headers.setdefault("Permissions-Policy", _PERMISSIONS)
         response.headers.setdefault("X-Content-Type-Options", "nosniff")
         response.headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")

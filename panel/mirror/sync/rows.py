@@ -11,7 +11,7 @@ from panel.airflow import TaskInstance
 from panel.domain import states
 from panel.domain.error_groups import group_id
 from panel.domain.outcome_rules import DEFAULT_RULE, Rule, Verdict, derive
-from panel.domain.outcomes import Outcome, ResultState
+from panel.domain.outcomes import VALUED, Outcome, ResultState
 from panel.domain.result_fields import numbers_in
 from panel.domain.texts import plain
 from panel.domain.values import Kept, shortened
@@ -38,8 +38,6 @@ RESULT_COLUMNS: Final = [
 """What a result that was read may change."""
 ERROR_COLUMNS: Final = ["error_type", "error_message", "error_folded", "error_frame", "error_group", "error_try"]
 """What an error that was read may change."""
-VALUED: Final = frozenset({ResultState.READ, ResultState.EXTERNAL})
-"""Results of which there is something to keep: the value, or where it is held."""
 
 _as_json: Final = msgspec.json.Encoder().encode
 _STARTED: Final = states.ACTIVE | states.FINISHED | {"up_for_retry"}

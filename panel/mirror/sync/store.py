@@ -9,12 +9,12 @@ from typing import Any, Final, TypeVar
 from django.db import transaction
 from django.utils import timezone
 
+from panel.domain.outcomes import VALUED
 from panel.mirror.claims import Claim
 from panel.mirror.models import Instance, InstanceResult, MappedTask, TryError
 from panel.mirror.sync import rollups
 from panel.mirror.sync.bulk_writes import update_columns, upsert_results
 from panel.mirror.sync.rollups import result_fields
-from panel.mirror.sync.rows import VALUED
 from panel.mirror.sync.unread import Unread
 from panel.mirror.sync.upserts import upsert_instances
 
