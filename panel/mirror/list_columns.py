@@ -58,8 +58,8 @@ class RowPainter:
         cells = format_html_join("", "{}{}</td>", ((opening, cell(instance)) for opening, cell in self._cells))
         return format_html(
             '<tr id="row-{index}" data-rev="{revision}"{swap}><td class="tick"><label>'
-            '<input type="checkbox" name="indices" value="{index}" data-index="{index}" id="pick-{index}">'
-            '<span class="visually-hidden">{select}</span></label></td>'
+            '<input type="checkbox" name="indices" value="{index}" data-index="{index}" id="pick-{index}"'
+            ' aria-label="{select}"></label></td>'
             '<th scope="row" class="number index"><a href="{page}{index}/" id="open-{index}">{index}</a></th>'
             "{cells}</tr>",
             index=instance.map_index,
