@@ -7,11 +7,13 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, TypeVar
+from uuid import UUID
 
 from django.db.models import QuerySet
 
 from panel.domain.index_expression import IndexExpression
 from panel.mirror.models import ErrorGroup, Instance, MappedTask
+from panel.prepared import Prepared
 
 Item = TypeVar("Item")
 
@@ -153,8 +155,18 @@ def _indices(mapped_task: MappedTask) -> dict[str, IndexExpression]:
 
 def _beginning(row: ErrorGroup) -> IndexExpression:
     """One query a group: each ends after a few index entries, where one for all would go through every failure."""
-    members = Instance.objects.filter(mapped_task_id=row.mapped_task_id, error_group=row.group)
-    return IndexExpression.of(members.order_by("map_index").values_list("map_index", flat=True)[:BEGINNING])
+    return IndexExpression.of(index for (index,) in _MEMBERS.fetch(row.mapped_task_id, row.group))
+
+
+_MEMBERS: Final = Prepared(
+    lambda: (
+        Instance.objects.filter(mapped_task_id=UUID(int=0))
+        .filter(error_group="-")
+        .order_by("map_index")
+        .values_list("map_index")[:BEGINNING]
+    ),
+    lambda: [Instance._meta.get_field("mapped_task"), Instance._meta.get_field("error_group")],
+)
 
 
 def _parts(items: Sequence[Item]) -> list[Sequence[Item]]:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
+from uuid import UUID
 
 from django.db.models import Count, F, Max
 
@@ -14,6 +15,7 @@ from panel.domain.outcomes import FAILURES, Outcome
 from panel.domain.selection import Selection
 from panel.mirror import selectors
 from panel.mirror.models import Instance, MappedTask
+from panel.prepared import Prepared
 
 CODES: Final = {outcome.value: str(code) for code, outcome in enumerate(Outcome)}
 """One character an outcome; ``ABSENT`` where there is no instance."""
@@ -120,12 +122,22 @@ def failed_indices(mapped_task: MappedTask) -> list[FailedIndices]:
     """The first indices of each kind of failure; one query a kind that there is, whatever the size."""
     found = []
     for outcome in (each.value for each in Outcome if each in FAILURES and mapped_task.counts.get(each)):
-        rows = Instance.objects.filter(mapped_task=mapped_task, outcome=outcome).order_by("map_index")
-        indices = IndexExpression.of(rows.values_list("map_index", flat=True)[:_ROWS_A_READ])
+        indices = IndexExpression.of(index for (index,) in _FIRST_ONES.fetch(mapped_task.pk, outcome))
         parts = [IndexExpression((pair,)) for pair in indices.ranges[:RANGES_SHOWN]]
         count = mapped_task.counts[outcome]
         found.append(FailedIndices(outcome, count, parts, goes_on=sum(map(len, parts)) < count))
     return found
+
+
+_FIRST_ONES: Final = Prepared(
+    lambda: (
+        Instance.objects.filter(mapped_task_id=UUID(int=0))
+        .filter(outcome="-")
+        .order_by("map_index")
+        .values_list("map_index")[:_ROWS_A_READ]
+    ),
+    lambda: [Instance._meta.get_field("mapped_task"), Instance._meta.get_field("outcome")],
+)
 
 
 def _size(mapped_task: MappedTask) -> int:

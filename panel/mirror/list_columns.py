@@ -11,7 +11,7 @@ from datetime import datetime
 from functools import cache
 from typing import Final
 
-from django.utils.html import format_html, format_html_join
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
@@ -50,31 +50,36 @@ class RowPainter:
 
     def __init__(self, columns: Sequence[Column], page_url: str) -> None:
         self._page_url = page_url
-        self._cells = [(self._opening(column), column.cell) for column in columns]
-        self._select = _("Select index %(index)s")
-
-    def row(self, instance: ListedInstance, *, revision: str, oob: bool = False) -> SafeString:
-        """``oob``: as htmx puts it in place of the row with the same id."""
-        cells = format_html_join("", "{}{}</td>", ((opening, cell(instance)) for opening, cell in self._cells))
-        return format_html(
+        self._cells = [column.cell for column in columns]
+        self._row = (
             '<tr id="row-{index}" data-rev="{revision}"{swap}><td class="tick"><label>'
             '<input type="checkbox" name="indices" value="{index}" data-index="{index}" id="pick-{index}"'
             ' aria-label="{select}"></label></td>'
             '<th scope="row" class="number index"><a href="{page}{index}/" id="open-{index}">{index}</a></th>'
-            "{cells}</tr>",
+            f"{''.join(self._opening(column) + '{}</td>' for column in columns)}</tr>"
+        )
+        self._select = _("Select index %(index)s")
+
+    def row(self, instance: ListedInstance, *, revision: str, oob: bool = False) -> SafeString:
+        """``oob``: as htmx puts it in place of the row with the same id."""
+        return format_html(
+            self._row,
+            *[cell(instance) for cell in self._cells],
             index=instance.map_index,
             revision=revision,
             swap=_OOB if oob else "",
             select=self._select % {"index": instance.map_index},
             page=self._page_url,
-            cells=cells,
         )
 
     @staticmethod
-    def _opening(column: Column) -> SafeString:
+    def _opening(column: Column) -> str:
+        """A part of the format of a row: names of result fields may hold anything."""
         if column.named:
-            return format_html('<td class="{}" data-label="{}">', column.css, column.title)
-        return format_html('<td class="{}">', column.css)
+            tag = format_html('<td class="{}" data-label="{}">', column.css, column.title)
+        else:
+            tag = format_html('<td class="{}">', column.css)
+        return tag.replace("{", "{{").replace("}", "}}")
 
 
 def columns(mapped_task: MappedTask, chosen: Sequence[str]) -> list[Column]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final, TypeVar, cast
@@ -11,7 +11,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, connection
-from django.db.models import Q, QuerySet
+from django.db.models import Model, Q, QuerySet
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
@@ -41,12 +41,53 @@ _OF_LISTS: Final = (
     ),
 )  # fmt: skip
 """From the server down to the mapped task: the way to it, and the columns that are read."""
-_MAPPED_TASK_OF_LIST: Final = Prepared(
-    lambda: MappedTask.objects.filter(pk=UUID(int=0)).values_list(
-        *(way + name for way, _model, names in _OF_LISTS for name in names)
-    ),
-    lambda: [MappedTask._meta.pk],
+_OF_PAGES: Final = tuple(
+    (way, model, tuple(field.attname for field in model._meta.concrete_fields)) for way, model, _names in _OF_LISTS
 )
+"""The same with all columns."""
+
+
+class _FindMappedTask:
+    """A mapped task with its run, its Dag and its server, in one query that is written down once. ``fields`` are the
+    paths that it is found by, in the order of the values."""
+
+    def __init__(self, rows: Sequence[tuple[str, type[Model], Sequence[str]]], **fields: Callable[[], Any]) -> None:
+        self._rows: Final = rows
+        names = [way + name for way, _model, names in rows for name in names]
+        self._found: Final = Prepared(
+            lambda: _found_by(fields).order_by().values_list(*names), lambda: [field() for field in fields.values()]
+        )
+
+    def __call__(self, *values: Any) -> MappedTask:
+        """Raises MappedTask.DoesNotExist."""
+        found = self._found.fetch(*values)
+        if not found:
+            raise MappedTask.DoesNotExist
+        column = iter(found[0])
+        made: list[Any] = [
+            model.from_db(DEFAULT_DB_ALIAS, names, [next(column) for _name in names])
+            for _way, model, names in self._rows
+        ]
+        server, dag, run, mapped_task = made
+        dag.server, run.dag, mapped_task.run = server, dag, run
+        return cast(MappedTask, mapped_task)
+
+
+def _found_by(names: Iterable[str]) -> QuerySet[MappedTask]:
+    rows = MappedTask.objects.all()
+    for name in names:  # one after the other: Django sorts what it gets at once
+        rows = rows.filter(**{name: UUID(int=0) if name == "pk" else "-"})
+    return rows
+
+
+_BY_NAMES: Final = _FindMappedTask(
+    _OF_PAGES,
+    run__dag__server__slug=lambda: Server._meta.get_field("slug"),
+    run__dag__dag_id=lambda: Dag._meta.get_field("dag_id"),
+    run__run_id=lambda: DagRun._meta.get_field("run_id"),
+    task_id=lambda: MappedTask._meta.get_field("task_id"),
+)
+_OF_LIST_BY_KEY: Final = _FindMappedTask(_OF_LISTS, pk=lambda: MappedTask._meta.pk)
 _WITH_ERRORS: Final = (Outcome.SOFT_FAILURE, Outcome.HARD_FAILURE, Outcome.RETRYING)
 """The outcomes of instances that have an error text (sync.rows)."""
 _BOUNDS: Final = {
@@ -124,12 +165,7 @@ def mapped_tasks_of(run: DagRun) -> QuerySet[MappedTask]:
 
 
 def mapped_task(server_slug: str, dag_id: str, run_id: str, task_id: str) -> MappedTask:
-    return MappedTask.objects.select_related("run__dag__server").get(
-        run__dag__server__slug=server_slug,
-        run__dag__dag_id=findable(dag_id),
-        run__run_id=findable(run_id),
-        task_id=findable(task_id),
-    )
+    return _BY_NAMES(*map(findable, (server_slug, dag_id, run_id, task_id)))
 
 
 def mapped_task_by_id(mapped_task_id: UUID | str) -> MappedTask:
@@ -139,16 +175,7 @@ def mapped_task_by_id(mapped_task_id: UUID | str) -> MappedTask:
 def mapped_task_of_list(mapped_task_id: UUID) -> MappedTask:
     """The same with what its list, its place and its freshness need; the plots, the structure of the Dag and all else
     would be read when asked for."""
-    found = _MAPPED_TASK_OF_LIST.fetch(mapped_task_id)
-    if not found:
-        raise MappedTask.DoesNotExist
-    values = iter(found[0])
-    rows: list[Any] = [
-        model.from_db(DEFAULT_DB_ALIAS, names, [next(values) for _name in names]) for _way, model, names in _OF_LISTS
-    ]
-    server, dag, run, mapped_task = rows
-    dag.server, run.dag, mapped_task.run = server, dag, run
-    return cast(MappedTask, mapped_task)
+    return _OF_LIST_BY_KEY(mapped_task_id)
 
 
 def active_tasks() -> QuerySet[MappedTask]:

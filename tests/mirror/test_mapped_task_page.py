@@ -2,6 +2,7 @@ from datetime import timedelta
 
 import pytest
 from django.utils import timezone
+from django.utils.html import escape
 
 from panel.mirror.models import DagRun, Instance, MappedTask
 from panel.servers.models import Server
@@ -123,6 +124,13 @@ def test_a_link_holds_the_columns_one_added(as_user, viewer, server):
     assert '<td class="number added" data-label="rows">28</td>' in html
     assert "columns=queue_wait&amp;columns=number_0" in html[html.index('id="tile-success"') :].split("</a>")[0]
     assert '<input type="hidden" name="ordering" value="number_0">' in html[html.index('id="columns"') :]
+
+
+@pytest.mark.parametrize("name", ["{index}", "{0}", "{", "}}", "%s", '"><b>'])
+def test_a_result_field_may_have_any_name(as_user, viewer, server, name):
+    task = mirrored_task(server, ["success"], results={0: {name: 28}})
+    html = page(as_user(viewer), f"{place(task)}?columns=number_0")
+    assert f'<td class="number added" data-label="{escape(name)}">28</td>' in html
 
 
 def test_without_javascript_ticked_boxes_make_one_expression(as_user, viewer, task):

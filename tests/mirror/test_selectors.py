@@ -101,3 +101,25 @@ def test_filtering_takes_one_query_however_many_rows(server, django_assert_num_q
     task = mirrored_task(server, ["hard_failure", "success"] * 1_000)
     with django_assert_num_queries(1):
         len(selectors.select_instances(task, Selection(outcomes=frozenset({Outcome.HARD_FAILURE}), q="item")))
+
+
+def test_the_mapped_task_of_a_page_is_the_whole_one(server):
+    mirrored_task(server, ["success"], run_id="r1")
+    task = mirrored_task(server, ["success", "hard_failure"], run_id="r2", results={0: {"rows": 3}})
+    task.run.conf = {"a": [1, None]}
+    task.run.save()
+    names = (server.slug, task.run.dag.dag_id, "r2", task.task_id)
+    found = selectors.mapped_task(*names)
+    known = MappedTask.objects.select_related("run__dag__server").get(pk=task.pk)
+    for one, other in (
+        (found, known),
+        (found.run, known.run),
+        (found.run.dag, known.run.dag),
+        (found.run.dag.server, known.run.dag.server),
+    ):
+        values = [(field.attname, vars(one)[field.attname]) for field in one._meta.concrete_fields]
+        assert values == [(field.attname, vars(other)[field.attname]) for field in other._meta.concrete_fields]
+        assert [type(value) for _name, value in values] == [type(vars(other)[name]) for name, _value in values]
+    for at in range(4):
+        with pytest.raises(MappedTask.DoesNotExist):
+            selectors.mapped_task(*names[:at], "another\x00", *names[at + 1 :])
