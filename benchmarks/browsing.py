@@ -1,5 +1,5 @@
-"""The page of a mapped task in a real browser, ours and Airflow's, both with a warm cache: from the page of its run, as
-one gets there, and in a new tab, as from a link in a message."""
+"""The page of a mapped task in a real browser, ours and Airflow's, both with a warm cache, by its address: in a tab
+that shows the product already (the page of the run), and in a new one."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from benchmarks.seeding import DAG, TASK
 from benchmarks.served_panel import page_of, served_panel, signed_in, wait_until_complete
 
 SECTION = "In a browser"
-FROM_THE_RUN = "from the page of the run"
-WAYS = (FROM_THE_RUN, "in a new tab")
+IN_A_TAB = "in a tab of the product"
+WAYS = (IN_A_TAB, "in a new tab")
 ROUNDS, WARM_UP = 4, 2
 """Visits that count, and those before them: the first fills the cache, the second has scripts kept compiled. All within
 the minute for which the panel's files are fresh outside production."""
@@ -71,13 +71,13 @@ def main(order: Order, counts: tuple[int, ...] = (10_000, 100_000)) -> list[Figu
 
 def _visit_theirs(context: BrowserContext, order: Order, run_id: str, way: str) -> Visit:
     run = f"{order.base_url}/dags/{DAG}/runs/{run_id}"
-    return visit(context, f"{run}/tasks/{TASK}/mapped", "tbody tr", before=run if way == FROM_THE_RUN else "")
+    return visit(context, f"{run}/tasks/{TASK}/mapped", "tbody tr", before=run if way == IN_A_TAB else "")
 
 
 def _visit_ours(context: BrowserContext, base_url: str, run_id: str, way: str) -> Visit:
     address = base_url + page_of(DAG, run_id, TASK)
     run = f"{address.partition('/tasks/')[0]}/"
-    return visit(context, address, "tr[id^=row-]", before=run if way == FROM_THE_RUN else "")
+    return visit(context, address, "tr[id^=row-]", before=run if way == IN_A_TAB else "")
 
 
 def _figures(way: str, count: int, theirs: list[Visit], ours: list[Visit]) -> list[Figure]:

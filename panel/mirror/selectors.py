@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final, TypeVar, cast
@@ -48,14 +48,14 @@ _OF_PAGES: Final = tuple(
 
 
 class _FindMappedTask:
-    """A mapped task with its run, its Dag and its server, in one query that is written down once. ``fields`` are the
-    paths that it is found by, in the order of the values."""
+    """A mapped task with its run, its Dag and its server, in one query that is written down once. ``fields``: what it
+    is found by, by path, in the order of the values."""
 
-    def __init__(self, rows: Sequence[tuple[str, type[Model], Sequence[str]]], **fields: Callable[[], Any]) -> None:
+    def __init__(self, rows: Sequence[tuple[str, type[Model], Sequence[str]]], **fields: Any) -> None:
         self._rows: Final = rows
         names = [way + name for way, _model, names in rows for name in names]
         self._found: Final = Prepared(
-            lambda: _found_by(fields).order_by().values_list(*names), lambda: [field() for field in fields.values()]
+            lambda: _found_by(fields).order_by().values_list(*names), lambda: [*fields.values()]
         )
 
     def __call__(self, *values: Any) -> MappedTask:
@@ -82,12 +82,12 @@ def _found_by(names: Iterable[str]) -> QuerySet[MappedTask]:
 
 _BY_NAMES: Final = _FindMappedTask(
     _OF_PAGES,
-    run__dag__server__slug=lambda: Server._meta.get_field("slug"),
-    run__dag__dag_id=lambda: Dag._meta.get_field("dag_id"),
-    run__run_id=lambda: DagRun._meta.get_field("run_id"),
-    task_id=lambda: MappedTask._meta.get_field("task_id"),
+    run__dag__server__slug=Server._meta.get_field("slug"),
+    run__dag__dag_id=Dag._meta.get_field("dag_id"),
+    run__run_id=DagRun._meta.get_field("run_id"),
+    task_id=MappedTask._meta.get_field("task_id"),
 )
-_OF_LIST_BY_KEY: Final = _FindMappedTask(_OF_LISTS, pk=lambda: MappedTask._meta.pk)
+_OF_LIST_BY_KEY: Final = _FindMappedTask(_OF_LISTS, pk=MappedTask._meta.pk)
 _WITH_ERRORS: Final = (Outcome.SOFT_FAILURE, Outcome.HARD_FAILURE, Outcome.RETRYING)
 """The outcomes of instances that have an error text (sync.rows)."""
 _BOUNDS: Final = {

@@ -1,43 +1,37 @@
 """The stylesheets and scripts of every page, as one static file each: a browser pays some milliseconds a file, also for
-those it has in its cache (docs/adr/0014). They are written and read as single files; ``collectstatic`` and the
-development server find these beside them."""
+those it has in its cache (docs/adr/0014). They are written and read as single files; ``collectstatic``, the
+development server and the tests find these beside them."""
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable, Iterator
-from functools import cache
 from pathlib import Path
 from typing import Any, Final
+from uuid import uuid4
 
+from django.conf import settings
 from django.contrib.staticfiles import finders
 from django.contrib.staticfiles.utils import matches_patterns
 from django.core.files.storage import FileSystemStorage, Storage
 
 BUNDLES: Final = {
-    "css/mapboard.css": tuple(
-        f"css/{name}.css"
-        for name in (
-            *["tokens", "base", "layout", "controls", "components", "tables", "pages", "plots", "instance"],
-            "index_map",
-        )
+    "css/mapboard.css": (
+        "css/tokens.css", "css/base.css", "css/layout.css", "css/controls.css", "css/components.css", "css/tables.css",
+        "css/pages.css", "css/plots.css", "css/instance.css", "css/index_map.css",
     ),
     # What many pages use comes first: a script that fails takes those after it along.
-    "js/mapboard.js": tuple(
-        f"js/{name}.js"
-        for name in (
-            *["theme", "times", "copy", "selection", "live", "keyboard", "log"],
-            *["index_map_picture", "index_map"],
-        )
+    "js/mapboard.js": (
+        "js/theme.js", "js/times.js", "js/copy.js", "js/selection.js", "js/live.js", "js/keyboard.js", "js/log.js",
+        "js/index_map_picture.js", "js/index_map.js",
     ),
-}
+}  # fmt: skip
 """The path of each bundle and those of its parts, in order."""
 
-_BETWEEN: Final = {".css": "\n", ".js": "\n;\n"}
+_BETWEEN: Final = {".css": b"\n", ".js": b"\n;\n"}
 
 
 class BundleFinder(finders.BaseFinder):
-    """Finds the bundles, put together anew when a part has changed, in a directory that ends with the process."""
+    """Finds the bundles, put together anew when a part has changed, where collected files are kept."""
 
     def check(self, **_options: Any) -> list[Any]:
         return []
@@ -54,27 +48,22 @@ class BundleFinder(finders.BaseFinder):
         for path in BUNDLES:
             if not matches_patterns(path, ignore_patterns or []):
                 _written(path)
-                yield path, FileSystemStorage(location=_directory().name)
-
-
-@cache
-def _directory() -> tempfile.TemporaryDirectory[str]:
-    return tempfile.TemporaryDirectory(prefix="mapboard-bundles-")
+                yield path, FileSystemStorage(location=settings.STATIC_ROOT)
 
 
 def _written(path: str) -> Path:
-    bundle = Path(_directory().name, path)
-    text = _BETWEEN[bundle.suffix].join(_part(part) for part in BUNDLES[path])
-    if not bundle.is_file() or bundle.read_text() != text:
-        bundle.parent.mkdir(exist_ok=True)
-        new = bundle.with_suffix(".new")  # somebody may be reading the old one
-        new.write_text(text)
-        new.replace(bundle)
+    bundle = Path(settings.STATIC_ROOT, path)
+    content = _BETWEEN[bundle.suffix].join(_part(part) for part in BUNDLES[path])
+    if not bundle.is_file() or bundle.read_bytes() != content:
+        bundle.parent.mkdir(parents=True, exist_ok=True)
+        draft = bundle.with_name(f"{bundle.name}.{uuid4().hex}")  # others may be reading or writing it, too
+        draft.write_bytes(content)
+        draft.replace(bundle)
     return bundle
 
 
-def _part(path: str) -> str:
+def _part(path: str) -> bytes:
     found = finders.find(path)
     if not isinstance(found, str):
         raise FileNotFoundError(f"{path} is part of a bundle, but no static file")
-    return f"/* {path} */\n{Path(found).read_text()}"
+    return b"/* %s */\n%s" % (path.encode(), Path(found).read_bytes())

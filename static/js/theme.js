@@ -7,7 +7,7 @@
   const apply = () => {
     const theme = kept();
     if (theme === "system") delete root.dataset.theme;
-    else root.dataset.theme = theme;
+    else if (root.dataset.theme !== theme) root.dataset.theme = theme; // to set it again redraws the index map
     for (const radio of document.querySelectorAll("#theme-choice input")) radio.checked = radio.value === theme;
   };
   const keep = (theme) => {
@@ -22,7 +22,7 @@
     choice.hidden = false;
     choice.addEventListener("change", (event) => { keep(event.target.value); apply(); });
   }
-  // Another tab may have changed it, and a page that comes back is as it was.
+  // Another tab or window may have changed it, and a page that comes back is as it was.
   document.addEventListener("visibilitychange", apply);
-  window.addEventListener("pageshow", apply);
+  for (const name of ["focus", "pageshow"]) window.addEventListener(name, apply);
 })();

@@ -41,11 +41,13 @@ def test_a_bundle_follows_its_parts(tmp_path, settings):
     for name in parts:
         (tmp_path / "css" / name).write_text(f"/* first {name} */")
     settings.STATICFILES_DIRS = [tmp_path]
+    settings.STATIC_ROOT = tmp_path / "collected"
     finders.get_finder.cache_clear()
     try:
         assert "first tokens.css" in found("css/mapboard.css")
         (tmp_path / "css" / "tokens.css").write_text("/* second */")
         assert "/* second */" in found("css/mapboard.css")
+        assert [path.name for path in (tmp_path / "collected" / "css").iterdir()] == ["mapboard.css"]
         (tmp_path / "css" / "base.css").unlink()
         with pytest.raises(FileNotFoundError, match=r"css/base\.css"):
             finders.find("css/mapboard.css")
