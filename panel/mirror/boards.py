@@ -166,7 +166,7 @@ def is_live(task: MappedTask) -> bool:
     """Whether the page should keep asking: something may still change, or a refresh was asked for."""
     if task.run.state not in states.FINISHED_RUN or not task.complete:
         return True
-    if task.synced_at is None:
+    if task.synced_at is None or task.errors_requested_at or task.resolution_requested_at:
         return True
     if task.refresh_requested_at is not None and task.refresh_requested_at > task.synced_at:
         return (timezone.now() - task.refresh_requested_at).total_seconds() < 15 * settings.MIRROR_FRESH_SECONDS

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 from django.urls import reverse
+from django.utils import timezone
 
 from panel.domain.storages import storages_from
-from panel.mirror.models import MappedTask
+from panel.mirror.models import DagRun, MappedTask
 from tests.mirror.stage import mirrored_task
 
 pytestmark = pytest.mark.django_db
@@ -73,3 +74,15 @@ def test_who_asked_sees_that_they_are_being_read(task, as_user, operator):
     page = browser.get(url(task, "mapped_task_detail")).content.decode()
     assert "Being read." in page
     assert "Read the remaining" not in page
+
+
+@pytest.mark.parametrize(("name", "column"), [(ERRORS, "errors_requested_at"), (RESULTS, "resolution_requested_at")])
+def test_the_page_of_a_finished_run_asks_again_until_they_are_read(task, as_user, operator, name, column):
+    DagRun.objects.update(state="failed")
+    MappedTask.objects.update(complete=True, refresh_requested_at=None, synced_at=timezone.now())
+    polls = "data-poll"
+    assert polls not in as_user(operator).get(url(task, "mapped_task_detail")).content.decode()
+    as_user(operator).post(url(task, name))
+    assert polls in as_user(operator).get(url(task, "mapped_task_detail")).content.decode()
+    MappedTask.objects.update(**{column: None}, refresh_requested_at=None)
+    assert polls not in as_user(operator).get(url(task, "mapped_task_detail")).content.decode()
