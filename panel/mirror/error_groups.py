@@ -7,13 +7,12 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, TypeVar
-from uuid import UUID
 
 from django.db.models import QuerySet
 
 from panel.domain.index_expression import IndexExpression
+from panel.mirror import selectors
 from panel.mirror.models import ErrorGroup, Instance, MappedTask
-from panel.prepared import Prepared
 
 Item = TypeVar("Item")
 
@@ -158,15 +157,7 @@ def _beginning(row: ErrorGroup) -> IndexExpression:
     return IndexExpression.of(index for (index,) in _MEMBERS.fetch(row.mapped_task_id, row.group))
 
 
-_MEMBERS: Final = Prepared(
-    lambda: (
-        Instance.objects.filter(mapped_task_id=UUID(int=0))
-        .filter(error_group="-")
-        .order_by("map_index")
-        .values_list("map_index")[:BEGINNING]
-    ),
-    lambda: [Instance._meta.get_field("mapped_task"), Instance._meta.get_field("error_group")],
-)
+_MEMBERS: Final = selectors.first_indices("error_group", BEGINNING)
 
 
 def _parts(items: Sequence[Item]) -> list[Sequence[Item]]:

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
-from uuid import UUID
 
 from django.db.models import Count, F, Max
 
@@ -15,7 +14,6 @@ from panel.domain.outcomes import FAILURES, Outcome
 from panel.domain.selection import Selection
 from panel.mirror import selectors
 from panel.mirror.models import Instance, MappedTask
-from panel.prepared import Prepared
 
 CODES: Final = {outcome.value: str(code) for code, outcome in enumerate(Outcome)}
 """One character an outcome; ``ABSENT`` where there is no instance."""
@@ -129,15 +127,7 @@ def failed_indices(mapped_task: MappedTask) -> list[FailedIndices]:
     return found
 
 
-_FIRST_ONES: Final = Prepared(
-    lambda: (
-        Instance.objects.filter(mapped_task_id=UUID(int=0))
-        .filter(outcome="-")
-        .order_by("map_index")
-        .values_list("map_index")[:_ROWS_A_READ]
-    ),
-    lambda: [Instance._meta.get_field("mapped_task"), Instance._meta.get_field("outcome")],
-)
+_FIRST_ONES: Final = selectors.first_indices("outcome", _ROWS_A_READ)
 
 
 def _size(mapped_task: MappedTask) -> int:

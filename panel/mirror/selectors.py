@@ -193,6 +193,19 @@ def instances(mapped_task: MappedTask) -> QuerySet[Instance]:
     return Instance.objects.filter(mapped_task=mapped_task).order_by("map_index")
 
 
+def first_indices(column: str, most: int) -> Prepared:
+    """The first map indices with one value in this text column: ``fetch(mapped_task_id, value)``, rows of one."""
+    return Prepared(
+        lambda: (
+            Instance.objects.filter(mapped_task_id=UUID(int=0))
+            .filter(**{column: "-"})
+            .order_by("map_index")
+            .values_list("map_index")[:most]
+        ),
+        lambda: [Instance._meta.get_field(name) for name in ("mapped_task", column)],  # type: ignore[misc]  # columns
+    )
+
+
 def instance(mapped_task: MappedTask, map_index: int) -> Instance:
     return Instance.objects.select_related("mapped_task__run__dag__server").get(
         mapped_task=mapped_task, map_index=map_index
