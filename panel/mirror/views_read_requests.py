@@ -35,7 +35,7 @@ def read_external_results(request: HttpRequest, slug: str, dag_id: str, run_id: 
 
 def _asked(request: HttpRequest, task: MappedTask, ask: Callable[..., bool]) -> HttpResponse:
     if ask(mapped_task=task):
-        messages.success(request, _("They are being read; the page shows them as they come."))
+        messages.success(request, _("Asked for. The page shows them as they come."))
     else:
         messages.info(request, _("There is nothing left to read."))
     run = task.run
