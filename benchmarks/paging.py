@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from benchmarks.environment import set_up
-from benchmarks.part import Figure, Order, answer, percentile, read_order, shown
+from benchmarks.part import Figure, Order, answer, percentile, read_order, shown, timed
 from benchmarks.seeding import TASK
 
 if TYPE_CHECKING:
@@ -54,28 +53,35 @@ def main(order: Order, database: str) -> list[Figure]:
 
     section = f"A page of {PAGE} ({'SQLite' if database == 'sqlite' else 'PostgreSQL'})"
     browser = signed_in()
+    addresses = {
+        count: f"/api/v1/mapped-tasks/{mirrored_task(order, count).pk}/instances/?page_size={PAGE}"
+        for count in order.runs
+    }
+    if database == "postgresql":  # as seeding does for Airflow's tables: neither waits for the autovacuum
+        connection.cursor().execute("VACUUM ANALYZE")
     figures = []
     full_pages: dict[str, dict[int, float]] = {what: {} for what in QUESTIONS}
-    for count in order.runs:
-        task = mirrored_task(order, count)
-        if database == "postgresql":  # as seeding does for Airflow's tables: neither waits for the autovacuum
-            connection.cursor().execute("VACUUM ANALYZE")
-        address = f"/api/v1/mapped-tasks/{task.pk}/instances/?page_size={PAGE}"
-        for what, question in QUESTIONS.items():
-            ask = _ours(browser, address, question)
-            theirs = _theirs(order, what, count) if what in THEIRS and count > 1_000 else None
-            taken, their_taken = alternating(ask, theirs, every=10 if count <= 10_000 else 60)
-            middle = percentile(taken, 0.5)
+    for what, question in QUESTIONS.items():
+        ours = {count: _ours(browser, address, question) for count, address in addresses.items()}
+        theirs = {count: _theirs(order, what, count) for count in addresses if what in THEIRS and count > 1_000}
+        taken, their_taken = in_turn(ours, theirs)
+        for count, ask in ours.items():
+            middle = percentile(taken[count], 0.5)
             if len(json.loads(ask())["results"]) == PAGE:
                 full_pages[what][count] = middle
-            ours = f"{shown(middle)}, p99 {shown(percentile(taken, 0.99))}"
-            if their_taken:
-                their_middle = percentile(their_taken, 0.5)
-                target = PLAIN if what in {"the first page", "a page in the middle"} else SORTS_OR_FILTERS
-                figures.append(Figure(section, what, count, shown(their_middle), ours, middle / their_middle, target))
-            else:
-                figures.append(Figure(section, what, count, "", ours, None, "p99 ≤ 50 ms"))
+            figures.append(_figure(section, what, count, taken[count], their_taken.get(count, [])))
+    figures.sort(key=lambda figure: figure.indices)
     return [*figures, _largest_growth(section, full_pages)]
+
+
+def _figure(section: str, what: str, count: int, taken: list[float], their_taken: list[float]) -> Figure:
+    middle = percentile(taken, 0.5)
+    ours = f"{shown(middle)}, p99 {shown(percentile(taken, 0.99))}"
+    if not their_taken:
+        return Figure(section, what, count, "", ours, None, "p99 ≤ 50 ms")
+    their_middle = percentile(their_taken, 0.5)
+    target = PLAIN if what in {"the first page", "a page in the middle"} else SORTS_OR_FILTERS
+    return Figure(section, what, count, shown(their_middle), ours, middle / their_middle, target)
 
 
 def _largest_growth(section: str, full_pages: dict[str, dict[int, float]]) -> Figure:
@@ -91,20 +97,21 @@ def _largest_growth(section: str, full_pages: dict[str, dict[int, float]]) -> Fi
     return Figure(section, words, count * 10, "", f"{growth[what, count]:.2f} ×", None, "≤ 1.5 ×")
 
 
-def alternating(
-    ours: Callable[[], object], theirs: Callable[[], object] | None, *, every: int
-) -> tuple[list[float], list[float]]:
-    """Seconds of each round, the two sides in turn (theirs ``every`` so many rounds: it takes longer)."""
-    taken: list[float] = []
-    their_taken: list[float] = []
-    for turn in range(-3, ROUNDS):
-        for work, times in ((ours, taken), (theirs if turn % every == 0 else None, their_taken)):
-            if work is None:
-                continue
-            began = time.perf_counter()
-            work()
-            if turn >= 0:
-                times.append(time.perf_counter() - began)
+def in_turn(
+    ours: dict[int, Callable[[], object]], theirs: dict[int, Callable[[], object]]
+) -> tuple[dict[int, list[float]], dict[int, list[float]]]:
+    """Seconds of each round by size, all sizes and both sides in turn, so that all meet the same machine (theirs only
+    every so many rounds: it takes longer)."""
+    taken: dict[int, list[float]] = {count: [] for count in ours}
+    their_taken: dict[int, list[float]] = {count: [] for count in theirs}
+    for ask in (*ours.values(), *theirs.values()):  # the first round is not counted
+        ask()
+    for turn in range(ROUNDS):
+        for count, ask in ours.items():
+            taken[count].append(timed(ask))
+        for count, their_ask in theirs.items():
+            if turn % (10 if count <= 10_000 else 60) == 0:
+                their_taken[count].append(timed(their_ask))
     return taken, their_taken
 
 
