@@ -134,6 +134,7 @@ def visit(context: BrowserContext, address: str, row: str, *, before: str) -> Vi
             break
         page.wait_for_timeout(100)
     else:
+        page.close()  # else it would go on beside the visits that follow
         raise NothingPaintedError(f"{address}: no row was painted within a minute")
     page.wait_for_timeout(2_000)
     network = {request: size for request, size in sent.items() if request not in cached}

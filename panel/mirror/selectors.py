@@ -202,7 +202,7 @@ def first_indices(column: str, most: int) -> Prepared:
             .order_by("map_index")
             .values_list("map_index")[:most]
         ),
-        lambda: [Instance._meta.get_field(name) for name in ("mapped_task", column)],  # type: ignore[misc]  # columns
+        lambda: [Instance._meta.get_field(name) for name in ("mapped_task", column)],  # type: ignore[misc]  # no relation back
     )
 
 
