@@ -55,14 +55,13 @@ def assign_slots(known: Mapping[str, int], results: Iterable[Mapping[str, float]
 
 def _gather(mapping: Mapping[str, Any], above: str, depth: int, found: dict[str, float]) -> None:
     for key, value in mapping.items():
-        kind = type(value)
-        if kind in _NUMBERS:  # a truth value is an int, too
-            if len(found) >= MOST_LOOKED_AT:
-                return
-            if -GREATEST <= value <= GREATEST and len(key) <= LONGEST_NAME and (name := _name(above, key)):
-                found[name] = float(value)
-        elif kind is dict and depth < DEEPEST:
-            _gather(value, f"{above}{escaped(str(key))}/", depth + 1, found)
+        if len(found) >= MOST_LOOKED_AT:
+            return
+        if isinstance(value, dict):
+            if depth < DEEPEST:
+                _gather(value, f"{above}{escaped(str(key))}/", depth + 1, found)
+        elif (number := _number(value)) is not None and len(key) <= LONGEST_NAME and (name := _name(above, key)):
+            found[name] = number
 
 
 @lru_cache(maxsize=4_096)  # the results of a map have the same keys

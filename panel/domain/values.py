@@ -19,7 +19,7 @@ _ENCODER: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 _SCALAR_LENGTH: Final = 100
 
 
-@dataclass(slots=True)  # not frozen: 10,000 are made at once, in half the time
+@dataclass(frozen=True, slots=True)
 class Kept:
     """What is stored of a value: itself, or a preview of it when ``shortened``. ``written`` is its JSON, where it had
     to be written down to know its length."""

@@ -35,7 +35,6 @@ SECONDS_A_PASS: Final = 20.0
 CHEAP_LIST: Final = 1_000
 """Up to so many results the list of XComs is read to be sure: a failure that somebody marked by hand keeps its value.
 Above, ten requests a thousand are too dear for that, and failures are taken to have none."""
-_NOTHING: Final = object()
 
 
 class _Owners(NamedTuple):
@@ -73,11 +72,10 @@ def read_by_wait(reading: Reading) -> None:
         return
     while unread:
         for instance in unread:
-            value = values.get(instance.map_index, _NOTHING)
-            if value is _NOTHING:
-                put_no_result(instance, ResultState.ABSENT)
+            if instance.map_index in values:
+                reading.settle(instance, values.pop(instance.map_index))
             else:
-                reading.settle(instance, value)
+                put_no_result(instance, ResultState.ABSENT)
         reading.store(unread)
         unread = _unread_after(reading, unread[-1].map_index) if len(unread) == BATCH else []
 

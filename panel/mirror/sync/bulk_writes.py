@@ -28,18 +28,17 @@ def update_columns(rows: Sequence[Instance | Unread], columns: Sequence[str], be
     once; hence by outcome: those without an error agree in most columns. ``before`` is what columns are known to hold
     in all these rows: one that still does is not sent at all, and the indexes that it is in are left alone."""
     for part in _parts(sorted(rows, key=attrgetter("outcome"))):
-        said = dict(zip(columns, zip(*map(attrgetter(*columns), part), strict=True), strict=True))
-        alike = {name: values[0] for name, values in said.items() if values.count(values[0]) == len(values)}
-        own = [name for name in columns if name not in alike]
-        sent = {name: value for name, value in alike.items() if value != before.get(name, _NOTHING)}
-        settings = [f"{_quoted(name)} = %s" for name in sent]
+        said = {name: set(map(attrgetter(name), part)) for name in columns}
+        alike = [name for name in columns if len(said[name]) == 1 and said[name] != {before.get(name, _NOTHING)}]
+        own = [name for name in columns if len(said[name]) > 1]
+        settings = [f"{_quoted(name)} = %s" for name in alike]
         settings += [f"{_quoted(name)} = v.column{place}" for place, name in enumerate(own, start=2)]
         sql = (
             f"UPDATE {_table(Instance)} SET {', '.join(settings)} FROM (VALUES {_rows(own, len(part))}) AS v "  # noqa: S608 - names of our own columns
             f"WHERE {_table(Instance)}.id = v.column1"
         )
-        keys = [row.pk for row in part]
-        params = [*sent.values(), *chain.from_iterable(zip(keys, *(said[name] for name in own), strict=True))]
+        params = [getattr(part[0], name) for name in alike]
+        params += chain.from_iterable(map(attrgetter("pk", *own), part)) if own else [row.pk for row in part]
         with connection.cursor() as cursor:
             cursor.execute(sql, params)
 

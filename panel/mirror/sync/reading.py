@@ -53,7 +53,7 @@ class Reading:
 
     def settle(self, instance: Unread, value: Any, since: datetime | None = None) -> None:
         """This is the value that Airflow holds, ``since`` then; one that is older than the try is never taken."""
-        if since is not None and is_stale(since, instance.start_date):
+        if is_stale(since, instance.start_date):
             reason = _("What Airflow holds is older than this try.")
             put_no_result(instance, ResultState.UNREADABLE, reason)
         elif is_reference(self.mapped_task, value):
