@@ -40,18 +40,12 @@ def main(order: Order, reader: str) -> list[Figure]:
 def in_turn(bare: Callable[[], object], order: Order, reader: str) -> tuple[float, float]:
     """Mean seconds of each. No medians: about each third of Airflow's answers of this size takes three times as long as
     the others, on both sides. Who comes first changes from round to round: Airflow has then just sent all states."""
-    bare()
     theirs, ours = [], []
     for turn in range(ROUNDS + 1):
         with unread(order, COUNT, reader) as read:
             for ask, seconds in ((bare, theirs), (read, ours))[:: 1 if turn % 2 else -1]:
                 seconds.append(timed(ask))
     return fmean(theirs[1:]), fmean(ours[1:])  # the first round is not counted
-
-
-def seconds_to_read(order: Order, count: int, reader: str) -> float:
-    with unread(order, count, reader) as read:
-        return timed(read)
 
 
 @contextmanager
@@ -107,7 +101,8 @@ def single_rates(order: Order) -> tuple[float, float]:
     for _ in range(SINGLE_ROUNDS):
         for connections, rates in bare.items():
             rates.append(rate(order, connections))
-        ours.append(succeeded(SINGLE_COUNT) / seconds_to_read(order, SINGLE_COUNT, "single"))
+        with unread(order, SINGLE_COUNT, "single") as read:
+            ours.append(succeeded(SINGLE_COUNT) / timed(read))
     return max(map(fmean, bare.values())), fmean(ours)
 
 
