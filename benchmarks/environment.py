@@ -30,7 +30,7 @@ def set_up(database_url: str = "") -> None:
     django.setup()
     from django.core.management import call_command
 
-    from config.startup import keep_what_is_loaded
+    from config.startup import settle_in
 
     call_command("migrate", verbosity=0)
-    keep_what_is_loaded()  # as every process of the panel
+    settle_in()  # as every process of the panel

@@ -8,7 +8,7 @@ from celery import Celery
 from celery.signals import worker_process_init
 from kombu.transport.redis import Channel
 
-from config.startup import keep_what_is_loaded
+from config.startup import settle_in
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
@@ -23,4 +23,4 @@ app.autodiscover_tasks()
 
 @worker_process_init.connect
 def _settle(**_signal: object) -> None:
-    keep_what_is_loaded()
+    settle_in()

@@ -208,9 +208,9 @@ if "sqlite" in _database["ENGINE"]:
     _database["OPTIONS"] = {
         "timeout": 20,
         "transaction_mode": "IMMEDIATE",
-        # A page of 10,000 results is written from memory (16 MB) and copied from the log later, with others.
+        # A page of 10,000 results is written from memory (24 MB) and copied from the log later, with others.
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON; "
-        "PRAGMA cache_size=-16384; PRAGMA wal_autocheckpoint=8000;",
+        "PRAGMA cache_size=-24576; PRAGMA wal_autocheckpoint=8000;",
     }
 else:
     _database["ENGINE"] = "panel.postgresql"

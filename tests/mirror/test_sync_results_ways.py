@@ -10,7 +10,7 @@ from django.test.utils import CaptureQueriesContext
 
 from panel.mirror.models import Instance, MappedTask
 from panel.mirror.sync import bulk_results, single_results
-from panel.mirror.sync.bulk_writes import update_columns
+from panel.mirror.sync.bulk_writes import execute, update_statements
 from tests.fakes.airflow.plugin_api import VALUE_BYTES
 from tests.mirror.interruptions import StopsAfter
 
@@ -208,7 +208,7 @@ def test_columns_that_stay_as_they_were_are_not_written_and_the_others_are(finis
         row.outcome, row.error_message, row.note = "soft_failure", message, ""
     Instance.objects.filter(mapped_task=task).update(error_message="before", note="before")
     with CaptureQueriesContext(connection) as asked:
-        update_columns(written, ["outcome", "error_message", "note"], {"note": "", "error_message": ""})
+        execute(update_statements(written, ["outcome", "error_message", "note"], {"note": "", "error_message": ""}))
     assert [query["sql"].count('"note"') for query in asked] == [0]
     assert [(row.outcome, row.error_message, row.note) for row in rows(task)] == [
         ("soft_failure", "", "before"), ("soft_failure", "late", "before"), ("success", "before", "before"),

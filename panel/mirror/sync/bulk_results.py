@@ -70,13 +70,17 @@ def read_by_wait(reading: Reading) -> None:
         values = _current_values(reading, asked, owners)
     if values is None:
         return
-    while unread:
-        for instance in unread:
+
+    def settled(part: Sequence[Unread]) -> Sequence[Unread]:
+        for instance in part:
             if instance.map_index in values:
                 reading.settle(instance, values.pop(instance.map_index))
             else:
                 put_no_result(instance, ResultState.ABSENT)
-        reading.store(unread)
+        return part
+
+    while unread:
+        reading.settle_and_store(settled, unread)
         unread = _unread_after(reading, unread[-1].map_index) if len(unread) == BATCH else []
 
 
@@ -112,18 +116,22 @@ def _settle_page(reading: Reading, rows: Sequence[MappedResult]) -> None:
     if not rows:
         return
     unread = reading.unread().filter(map_index__gte=rows[0].map_index, map_index__lte=rows[-1].map_index)
-    waiting = {instance.map_index: instance for instance in unread_rows(unread)}
-    settled = []
-    for row in rows:
-        instance = waiting.get(row.map_index)
-        if instance is None or row.truncated or (row.state, row.try_number) != (states.SUCCESS, instance.try_number):
-            continue
-        if row.has_value:
-            reading.settle(instance, row.value, row.timestamp)
-        else:
-            put_no_result(instance, ResultState.ABSENT)
-        settled.append(instance)
-    reading.store(settled)
+    waiting = {(instance.map_index, instance.try_number): instance for instance in unread_rows(unread)}
+
+    def settled(part: Sequence[MappedResult]) -> Sequence[Unread]:
+        done = []
+        for row in part:
+            instance = waiting.get((row.map_index, row.try_number))
+            if instance is None or row.truncated or row.state != states.SUCCESS:
+                continue
+            if row.has_value:
+                reading.settle(instance, row.value, row.timestamp)
+            else:
+                put_no_result(instance, ResultState.ABSENT)
+            done.append(instance)
+        return done
+
+    reading.settle_and_store(settled, rows)
 
 
 def _owners_of(reading: Reading) -> _Owners:

@@ -7,8 +7,8 @@ both take seconds. The SQL is the same for SQLite and PostgreSQL, which name the
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import chain
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain, groupby
 from operator import attrgetter
 from typing import Any, Final
 
@@ -20,14 +20,20 @@ from panel.mirror.sync.unread import Unread
 
 BATCH: Final = 1_000
 """Rows a statement: at most 32,000 parameters, as SQLite takes."""
+Statement = tuple[str, list[Any]]
+"""SQL and its parameters: made anywhere, executed by the thread that has the transaction."""
 _NOTHING: Final = object()
 
 
-def update_columns(rows: Sequence[Instance | Unread], columns: Sequence[str], before: Mapping[str, Any]) -> None:
+def update_statements(
+    rows: Sequence[Instance | Unread], columns: Sequence[str], before: Mapping[str, Any]
+) -> Iterator[Statement]:
     """Write these columns of rows that were read from the database. A column that says the same in all rows is sent
     once; hence by outcome: those without an error agree in most columns. ``before`` is what columns are known to hold
     in all these rows: one that still does is not sent at all, and the indexes that it is in are left alone."""
-    for part in _parts(sorted(rows, key=attrgetter("outcome"))):
+    by_outcome = attrgetter("outcome")
+    groups = (list(group) for _outcome, group in groupby(sorted(rows, key=by_outcome), by_outcome))
+    for part in chain.from_iterable(map(_parts, groups)):
         said = {name: set(map(attrgetter(name), part)) for name in columns}
         alike = [name for name in columns if len(said[name]) == 1 and said[name] != {before.get(name, _NOTHING)}]
         own = [name for name in columns if len(said[name]) > 1]
@@ -39,11 +45,10 @@ def update_columns(rows: Sequence[Instance | Unread], columns: Sequence[str], be
         )
         params = [getattr(part[0], name) for name in alike]
         params += chain.from_iterable(map(attrgetter("pk", *own), part)) if own else [row.pk for row in part]
-        with connection.cursor() as cursor:
-            cursor.execute(sql, params)
+        yield sql, params
 
 
-def upsert_results(mapped_task: MappedTask, rows: Sequence[Instance | Unread]) -> None:
+def result_statements(mapped_task: MappedTask, rows: Sequence[Instance | Unread]) -> Iterator[Statement]:
     """Write the values that were read (``new_result``)."""
     task = _id(mapped_task)
     for part in _parts([row for row in rows if row.new_result is not None]):
@@ -58,7 +63,12 @@ def upsert_results(mapped_task: MappedTask, rows: Sequence[Instance | Unread]) -
             if (kept := row.new_result) is not None
             for value in (task, row.map_index, _written(kept), kept.shortened)
         ]
-        with connection.cursor() as cursor:
+        yield sql, params
+
+
+def execute(statements: Iterable[Statement]) -> None:
+    with connection.cursor() as cursor:
+        for sql, params in statements:
             cursor.execute(sql, params)
 
 

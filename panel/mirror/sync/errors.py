@@ -168,7 +168,7 @@ def _store(claim: Claim[MappedTask], settled: Sequence[tuple[Instance, LoggedErr
     ]
     with transaction.atomic():
         _keep(errors)
-        store_columns(claim, [instance for instance, _error in settled], ERROR_COLUMNS)
+        store_columns(claim, list, [instance for instance, _error in settled], ERROR_COLUMNS)
 
 
 def _give_up_all(claim: Claim[MappedTask]) -> None:

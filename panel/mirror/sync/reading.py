@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from django.conf import settings
 from django.db.models import QuerySet
@@ -22,6 +22,7 @@ from panel.mirror.sync.rows import RESULT_COLUMNS, put_no_result, put_result
 from panel.mirror.sync.store import store_columns
 from panel.mirror.sync.unread import WHILE_UNREAD, Unread
 
+Item = TypeVar("Item")
 CLOCKS_APART: Final = timedelta(seconds=1)
 """The start is stamped by the worker, the XCom by the api-server."""
 
@@ -62,9 +63,14 @@ class Reading:
         else:
             put_result(instance, value, self.preview_bytes, self.rule)
 
-    def store(self, settled: Sequence[Unread]) -> None:
-        if settled:
-            store_columns(self.claim, settled, RESULT_COLUMNS, before=WHILE_UNREAD)
+    def store(self, rows: Sequence[Unread]) -> None:
+        """These rows are settled."""
+        if rows:
+            self.settle_and_store(list, rows)
+
+    def settle_and_store(self, settled: Callable[[Sequence[Item]], Sequence[Unread]], items: Sequence[Item]) -> None:
+        """Store the rows that are ``settled`` by these items; as ``store_columns``."""
+        store_columns(self.claim, settled, items, RESULT_COLUMNS, before=WHILE_UNREAD)
 
 
 def is_stale(since: datetime | None, start_date: datetime | None) -> bool:

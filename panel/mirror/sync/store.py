@@ -13,12 +13,16 @@ from panel.domain.outcomes import VALUED
 from panel.mirror.claims import Claim
 from panel.mirror.models import Instance, InstanceResult, MappedTask, TryError
 from panel.mirror.sync import rollups
-from panel.mirror.sync.bulk_writes import update_columns, upsert_results
+from panel.mirror.sync.ahead import one_ahead
+from panel.mirror.sync.bulk_writes import Statement, execute, result_statements, update_statements
 from panel.mirror.sync.rollups import result_fields
 from panel.mirror.sync.unread import Unread
 from panel.mirror.sync.upserts import upsert_instances
 
+Item = TypeVar("Item")
 Row = TypeVar("Row", Instance, Unread)
+PART: Final = 2_000
+"""Rows that are settled while the database writes as many."""
 BATCH: Final = 1_000
 """Rows a statement; Django makes it smaller where the database takes fewer parameters."""
 
@@ -34,41 +38,63 @@ def store(claim: Claim[MappedTask], changed: Sequence[Instance], gone: Collectio
     if len(changed) > MOST_AT_ONCE:  # so that other writers get their turn
         store(claim, changed[:MOST_AT_ONCE], gone)
         return store(claim, changed[MOST_AT_ONCE:]) or True
-    return _store(claim, changed, upsert_instances, gone)
+    with transaction.atomic():
+        claim.renew()
+        if gone:
+            _drop(claim.row, gone)
+        fields = _numbered(claim.row, changed, claim.row.result_fields)
+        if changed:
+            upsert_instances(changed)
+            execute(result_statements(claim.row, changed))
+        return _roll_up(claim.row, changed, fields, dropped=bool(gone))
 
 
 def store_columns(
     claim: Claim[MappedTask],
-    changed: Sequence[Row],
+    settled: Callable[[Sequence[Item]], Sequence[Row]],
+    items: Sequence[Item],
     columns: Sequence[str],
     *,
     before: Mapping[str, Any] = MappingProxyType({}),
 ) -> None:
-    """As ``store``, of rows that were read from the database and only these columns: a fraction of the work. ``before``
-    as in ``update_columns``; MOST_AT_ONCE rows are the most. Raises ClaimLost.
+    """As ``store``, of rows that were read from the database and only these columns: a fraction of the work. Written
+    are the rows that are ``settled`` by these items, MOST_AT_ONCE at most. That runs in a thread, for the next PART
+    while the database writes the rows of the one before, and must not touch the database. ``before`` as in
+    ``update_statements``. Raises ClaimLost.
     """
-    _store(claim, changed, lambda rows: update_columns(rows, [*columns, "version"], before))
+    changed, fields = list[Row](), claim.row.result_fields
 
+    def prepared(part: Sequence[Item]) -> tuple[Sequence[Row], list[Statement]]:
+        nonlocal fields
+        rows = settled(part)
+        fields = _numbered(claim.row, rows, fields)
+        statements = list(update_statements(rows, [*columns, "version"], before))
+        statements += result_statements(claim.row, rows)
+        return rows, statements
 
-def _store(
-    claim: Claim[MappedTask],
-    changed: Sequence[Row],
-    write: Callable[[Sequence[Row]], None],
-    gone: Collection[int] = (),
-) -> bool:
-    mapped_task = claim.row
     with transaction.atomic():
         claim.renew()
-        if gone:
-            _drop(mapped_task, gone)
-        fields = result_fields.put_numbers(mapped_task, changed)
-        if changed:
-            for instance in changed:
-                instance.version = mapped_task.version + 1
-            write(changed)
-            _store_results(mapped_task, changed)
-        rollup = rollups.at_each_write(mapped_task, changed) | {"result_fields": fields}
-        return _write(mapped_task, rollup, changed=bool(changed or gone))
+        parts = [items[start : start + PART] for start in range(0, len(items), PART)]
+        for rows, statements in one_ahead(prepared, parts):
+            execute(statements)
+            changed += rows
+        _roll_up(claim.row, changed, fields)
+
+
+def _numbered(mapped_task: MappedTask, changed: Sequence[Row], fields: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Give rows the version and the numbers to be written with them; the ``result_fields`` with those that are new."""
+    for instance in changed:
+        instance.version = mapped_task.version + 1
+    return result_fields.put_numbers(fields, changed)
+
+
+def _roll_up(
+    mapped_task: MappedTask, changed: Sequence[Row], fields: list[dict[str, Any]], *, dropped: bool = False
+) -> bool:
+    """What follows from rows that were written or dropped. Whether anything changed."""
+    _delete(InstanceResult, mapped_task, [row.map_index for row in changed if row.result_state not in VALUED])
+    rollup = rollups.at_each_write(mapped_task, changed) | {"result_fields": fields}
+    return _write(mapped_task, rollup, changed=bool(changed or dropped))
 
 
 def finish(claim: Claim[MappedTask]) -> bool:
@@ -102,12 +128,6 @@ def store_unexpanded(claim: Claim[MappedTask], state: str) -> bool:
         claim.renew()
         mapped_task.save(update_fields=["unexpanded_state", "version", "changed_at"])
     return True
-
-
-def _store_results(mapped_task: MappedTask, changed: Sequence[Instance | Unread]) -> None:
-    """The values that were read, and none for an instance that has no result now."""
-    upsert_results(mapped_task, changed)
-    _delete(InstanceResult, mapped_task, [row.map_index for row in changed if row.result_state not in VALUED])
 
 
 def _drop(mapped_task: MappedTask, gone: Collection[int]) -> None:

@@ -15,12 +15,11 @@ MEASURES: Final[dict[str, type[Aggregate]]] = {"count": Count, "sum": Sum, "avg"
 _NOTHING: Final[dict[str, Any]] = {"count": 0, "sum": None, "avg": None, "min": None, "max": None, "as_of": ""}
 
 
-def put_numbers(mapped_task: MappedTask, changed: Sequence[Instance | Unread]) -> list[dict[str, Any]]:
-    """Put the numbers of results read just now into their columns; the ``result_fields`` with those that are new.
+def put_numbers(fields: list[dict[str, Any]], changed: Sequence[Instance | Unread]) -> list[dict[str, Any]]:
+    """Put the numbers of results read just now into their columns; these ``result_fields`` with those that are new.
 
     A slot is given once, under the claim, and never taken back, so that a column means one thing for good.
     """
-    fields: list[dict[str, Any]] = list(mapped_task.result_fields)
     slots = {field["name"]: field["slot"] for field in fields}
     found = [(instance, instance.new_numbers) for instance in changed if instance.new_numbers]
     assigned = assign_slots(slots, [numbers for _instance, numbers in found])
