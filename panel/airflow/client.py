@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Final, Self
@@ -92,6 +93,10 @@ class Airflow:
 
     def close(self) -> None:
         self._http.close()
+
+    def crowd(self) -> AbstractContextManager[None]:
+        """Around many small requests, one after the other: they spare each other the asking for slots."""
+        return self._transport.crowd()
 
     @property
     def capabilities(self) -> Capabilities:

@@ -33,6 +33,9 @@ class Slots(Protocol):
     def hold(self) -> AbstractContextManager[None]:
         """Hold one slot while a request is in flight. Raises TimedOut when none came free in time."""
 
+    def handing_on(self) -> AbstractContextManager[None]:
+        """Inside, a slot may go from one request straight to the next, as far as that is fair to others."""
+
 
 class TokenStore(Protocol):
     """Where a login's token is kept between clients and processes."""

@@ -11,7 +11,7 @@ import ssl
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -120,6 +120,9 @@ class Transport:
 
     def __repr__(self) -> str:
         return f"<Transport {self._base_url}>"
+
+    def crowd(self) -> AbstractContextManager[None]:
+        return self._slots.handing_on() if self._slots else nullcontext()
 
     def read(self, path: str, answer: type[T], params: Params = (), *, login: bool = True, **limits: Any) -> T:
         """GET; the body decoded as ``answer``."""

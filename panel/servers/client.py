@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from typing import Final
 
@@ -126,6 +126,9 @@ class _WatchedSlots:
         with self._slots.hold():
             yield
         self.answered = True
+
+    def handing_on(self) -> AbstractContextManager[None]:
+        return self._slots.handing_on()
 
 
 class _StoredTokens:

@@ -8,10 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from django.db import connection
 
+from panel.domain.outcome_rules import DEFAULT_RULE
+from panel.mirror.claims import claim
 from panel.mirror.models import Instance, InstanceResult, MappedTask
-from panel.mirror.sync import store
+from panel.mirror.sync import rollups, store
 from panel.mirror.sync.ahead import one_ahead
-from panel.mirror.sync.reading import Reading
+from panel.mirror.sync.reading import NOTHING, Reading
 
 WAYS = pytest.mark.parametrize("way", ["plugin", "wait"])
 
@@ -21,6 +23,10 @@ def test_what_is_made_comes_in_order_and_in_another_thread():
     assert [item for item, _thread in made] == [3, 1, 2]
     assert threading.current_thread() not in {thread for _item, thread in made}
     assert list(one_ahead(str, [])) == []
+
+
+def test_a_single_one_needs_no_thread():
+    assert list(one_ahead(lambda item: (item, threading.current_thread()), [3])) == [(3, threading.current_thread())]
 
 
 def test_no_more_than_one_is_made_ahead(monkeypatch):
@@ -108,7 +114,8 @@ def test_the_thread_that_judges_opens_no_connection_to_the_database(in_parts, sy
     settle, seen = Reading.settle, set()
 
     def settle_and_see(self, instance, value, since=None):
-        value = f"s3://bucket/etl/r1/work/{instance.map_index:08x}-0000-4000-8000-000000000000"  # looked at closely
+        if value is not NOTHING:
+            value = f"s3://bucket/etl/r1/work/{instance.map_index:08x}-0000-4000-8000-000000000000"  # looked at closely
         settle(self, instance, value, since)
         seen.add((threading.current_thread() is threading.main_thread(), connection.connection is None))
 
@@ -116,3 +123,13 @@ def test_the_thread_that_judges_opens_no_connection_to_the_database(in_parts, sy
     task = sync(in_parts(way))
     assert seen == {(False, True)}
     assert task.external_results == 39
+
+
+@pytest.mark.django_db
+def test_a_page_that_settles_nothing_counts_nothing_again(in_parts, sync, etl, monkeypatch):
+    task = sync(in_parts("plugin"))
+    held = claim(task)
+    monkeypatch.setattr(rollups, "at_each_write", lambda *_: pytest.fail("Nothing changed."))
+    Reading(etl, held, DEFAULT_RULE).settle_and_store(lambda _part: [], range(20))
+    version = MappedTask.objects.get(pk=task.pk).version
+    assert version == task.version

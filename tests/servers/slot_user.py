@@ -1,6 +1,7 @@
 """A process of its own that uses the slots of one server, as a web process or a worker does.
 
-``python -m tests.servers.slot_user call BASE_URL LIMIT THREADS CALLS``: each thread calls Airflow that many times.
+``python -m tests.servers.slot_user call BASE_URL LIMIT THREADS CALLS``: each thread calls Airflow that many times;
+``crowd`` instead of ``call``: handing on slots.
 ``python -m tests.servers.slot_user hold NAME LIMIT``: takes all slots, says "held", and never gives them back.
 """
 
@@ -10,6 +11,8 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from functools import partial
 
 import django
 
@@ -19,10 +22,11 @@ from panel.airflow import Airflow, BearerToken  # noqa: E402 - after django.setu
 from panel.servers import slots  # noqa: E402 - as above
 
 
-def call(base_url: str, limit: str, threads: str, calls: str) -> None:
+def call(base_url: str, limit: str, threads: str, calls: str, *, crowd: bool = False) -> None:
     leases = slots.LeasedSlots("shared", limit=int(limit), wait_seconds=60)
     with (
         Airflow(base_url, BearerToken("t"), slots=leases, max_in_flight=8) as airflow,
+        airflow.crowd() if crowd else nullcontext(),
         ThreadPoolExecutor(int(threads)) as pool,
     ):
         for version in pool.map(lambda _: airflow.version(), range(int(threads) * int(calls))):
@@ -47,4 +51,4 @@ def hold(name: str, limit: str) -> None:
 
 
 if __name__ == "__main__":
-    {"call": call, "hold": hold}[sys.argv[1]](*sys.argv[2:])
+    {"call": call, "crowd": partial(call, crowd=True), "hold": hold}[sys.argv[1]](*sys.argv[2:])

@@ -95,9 +95,10 @@ def in_another_thread(leases: LeasedSlots) -> Iterator[None]:
     thread.join()
 
 
-def test_six_processes_together_never_pass_the_limit_and_use_all_of_it(broker_url, peaks) -> None:
+@pytest.mark.parametrize("how", ["call", "crowd"])
+def test_six_processes_together_never_pass_the_limit_and_use_all_of_it(broker_url, peaks, how) -> None:
     base_url = f"http://127.0.0.1:{peaks.server_port}"
-    users = [slot_user(broker_url, "call", base_url, str(LIMIT), "3", "6") for _ in range(PROCESSES)]
+    users = [slot_user(broker_url, how, base_url, str(LIMIT), "3", "6") for _ in range(PROCESSES)]
     assert [user.wait(90) for user in users] == [0] * PROCESSES
     assert peaks.served == PROCESSES * 3 * 6
     assert peaks.peak == LIMIT
@@ -152,6 +153,106 @@ def test_leases_that_the_broker_lost_are_entered_again(broker_url, monkeypatch) 
             assert time.monotonic() < deadline
             time.sleep(0.02)
     assert broker().zcard(leases.key) == 0
+
+
+def leased(leases: LeasedSlots) -> list[bytes]:
+    """Which leases are written down."""
+    return broker().zrange(leases.key, 0, -1)
+
+
+def test_in_a_crowd_one_lease_goes_from_request_to_request(broker_url) -> None:
+    leases = LeasedSlots("crowd", limit=4, wait_seconds=1)
+    seen = []
+    with leases.handing_on():
+        for _ in range(3):
+            with leases.hold():
+                seen += leased(leases)
+        assert len(leased(leases)) == 1, "kept for the next"
+    assert len(seen) == 3
+    assert len(set(seen)) == 1
+    assert leased(leases) == []
+    with leases.hold():
+        assert leased(leases) != seen[:1]
+    assert leased(leases) == [], "outside a crowd nothing is kept"
+
+
+def test_requests_of_a_crowd_at_the_same_time_have_a_lease_each(broker_url) -> None:
+    leases = LeasedSlots("together", limit=4, wait_seconds=1)
+    with leases.handing_on():
+        with leases.hold(), in_another_thread(leases):
+            assert len(leased(leases)) == 2
+        with leases.hold(), in_another_thread(leases):
+            assert len(leased(leases)) == 2
+    assert leased(leases) == []
+
+
+def test_one_that_waits_is_handed_what_its_own_crowd_leaves(broker_url) -> None:
+    leases = LeasedSlots("own", limit=1, wait_seconds=10)
+    with leases.handing_on():
+        with in_another_thread(leases):
+            waiting = threading.Thread(target=lambda: leases.hold().__enter__())
+            waiting.start()
+            time.sleep(0.05)
+        waiting.join(5)
+        assert not waiting.is_alive()
+
+
+def test_one_that_is_in_use_when_a_crowd_ends_is_given_back_after_it(broker_url) -> None:
+    leases = LeasedSlots("late", limit=4, wait_seconds=1)
+    crowd = leases.handing_on()
+    crowd.__enter__()
+    with leases.hold():
+        crowd.__exit__(None, None, None)
+        assert len(leased(leases)) == 1
+    assert leased(leases) == []
+
+
+def test_a_lease_is_handed_on_for_so_long_only_and_nobody_pauses_for_no_one(broker_url, monkeypatch) -> None:
+    monkeypatch.setattr(slots, "HANDED_ON_SECONDS", 0.0)
+    monkeypatch.setattr(slots, "LONGEST_PAUSE", 60.0)
+    leases = LeasedSlots("short", limit=1, wait_seconds=1)
+    seen = []
+    with leases.handing_on():
+        for _ in range(3):
+            with leases.hold():
+                seen += leased(leases)
+    assert len(set(seen)) == 3
+
+
+def test_who_waits_gets_a_slot_while_a_crowd_uses_all(broker_url) -> None:
+    crowd = LeasedSlots("fair", limit=1, wait_seconds=30)
+    at_work, enough = threading.Event(), threading.Event()
+
+    def go_on() -> None:
+        with crowd.handing_on():
+            while not enough.is_set():
+                with crowd.hold():
+                    at_work.set()
+                    time.sleep(0.01)
+
+    thread = threading.Thread(target=go_on)
+    thread.start()
+    try:
+        for _ in range(3):
+            assert at_work.wait(30), "and the crowd goes on after each"
+            with LeasedSlots("fair", limit=1, wait_seconds=30).hold():
+                at_work.clear()
+    finally:
+        enough.set()
+        thread.join()
+    assert leased(crowd) == []
+
+
+def test_a_crowd_that_began_with_a_broker_goes_on_without(broker_url, settings, monkeypatch, tmp_path) -> None:
+    monkeypatch.setattr(slots, "HANDED_ON_SECONDS", 0.0)
+    leases = LeasedSlots("left", limit=4, wait_seconds=1)
+    with leases.handing_on():
+        with leases.hold():
+            pass
+        settings.REDIS_URL = f"unix://{tmp_path}/nobody.sock"
+        with leases.hold(), pytest.raises(NoSlot), LeasedSlots("left", limit=4, wait_seconds=0.1).hold():
+            pass
+    slots.forget_broker()
 
 
 @pytest.fixture

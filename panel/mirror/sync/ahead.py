@@ -12,8 +12,12 @@ Made = TypeVar("Made")
 
 def one_ahead(make: Callable[[Item], Made], items: Sequence[Item]) -> Iterator[Made]:
     """What is made of each item, in order, in a thread. It begins with the next one as soon as this one is asked for,
-    and with no more: two that are made of Python would only wait for each other. Raises what ``make`` raises.
+    and with no more: two that are made of Python would only wait for each other. A single one needs no thread. Raises
+    what ``make`` raises.
     """
+    if len(items) < 2:
+        yield from map(make, items)
+        return
     with ThreadPoolExecutor(1, thread_name_prefix="ahead") as pool:
         coming = [pool.submit(make, item) for item in items[:1]]
         for item in items[1:]:

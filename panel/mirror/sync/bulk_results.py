@@ -21,10 +21,8 @@ from panel.airflow import (
     XComRef,
 )
 from panel.domain import states
-from panel.domain.outcomes import ResultState
 from panel.mirror.models import Instance
-from panel.mirror.sync.reading import Reading, is_stale
-from panel.mirror.sync.rows import put_no_result
+from panel.mirror.sync.reading import NOTHING, Reading, is_stale
 from panel.mirror.sync.unread import Unread, unread_rows
 
 BATCH: Final = 10_000
@@ -73,10 +71,7 @@ def read_by_wait(reading: Reading) -> None:
 
     def settled(part: Sequence[Unread]) -> Sequence[Unread]:
         for instance in part:
-            if instance.map_index in values:
-                reading.settle(instance, values.pop(instance.map_index))
-            else:
-                put_no_result(instance, ResultState.ABSENT)
+            reading.settle(instance, values.pop(instance.map_index, NOTHING))
         return part
 
     while unread:
@@ -124,10 +119,7 @@ def _settle_page(reading: Reading, rows: Sequence[MappedResult]) -> None:
             instance = waiting.get((row.map_index, row.try_number))
             if instance is None or row.truncated or row.state != states.SUCCESS:
                 continue
-            if row.has_value:
-                reading.settle(instance, row.value, row.timestamp)
-            else:
-                put_no_result(instance, ResultState.ABSENT)
+            reading.settle(instance, row.value if row.has_value else NOTHING, row.timestamp)
             done.append(instance)
         return done
 

@@ -80,6 +80,7 @@ def _read_chosen(airflow: Airflow, claim: Claim[MappedTask], chosen: Sequence[In
     odd: list[tuple[Instance, LoggedError | None]] = []  # logs that cannot be read, unless Airflow is unwell
     read = 0
     answers = each(
+        airflow,
         chosen,
         lambda instance: _read(airflow, address, instance.try_number, instance.map_index),
         connections=connections_to(claim.row.run.dag.server),
@@ -168,7 +169,7 @@ def _store(claim: Claim[MappedTask], settled: Sequence[tuple[Instance, LoggedErr
     ]
     with transaction.atomic():
         _keep(errors)
-        store_columns(claim, list, [instance for instance, _error in settled], ERROR_COLUMNS)
+        store_columns(claim, [instance for instance, _error in settled], ERROR_COLUMNS)
 
 
 def _give_up_all(claim: Claim[MappedTask]) -> None:

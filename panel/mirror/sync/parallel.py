@@ -12,7 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from typing import Final, TypeVar
 
-from panel.airflow import AirflowError
+from panel.airflow import Airflow, AirflowError
 from panel.mirror.sync.budget import Budget
 from panel.servers.client import in_flight_limit
 from panel.servers.models import Server
@@ -30,6 +30,7 @@ def connections_to(server: Server) -> int:
 
 
 def each(
+    airflow: Airflow,
     items: Iterable[Item],
     read: Callable[[Item], Read],
     *,
@@ -44,7 +45,7 @@ def each(
     """
     waiting = iter(items)
     under_way: deque[tuple[Item, Future[Read]]] = deque()
-    with ThreadPoolExecutor(connections, thread_name_prefix="airflow-read") as pool:
+    with airflow.crowd(), ThreadPoolExecutor(connections, thread_name_prefix="airflow-read") as pool:
         try:
             most = 1
             while True:

@@ -19,10 +19,12 @@ from panel.mirror.claims import Claim
 from panel.mirror.models import Instance, MappedTask
 from panel.mirror.references import is_reference
 from panel.mirror.sync.rows import RESULT_COLUMNS, put_no_result, put_result
-from panel.mirror.sync.store import store_columns
+from panel.mirror.sync.store import store_columns, store_settled
 from panel.mirror.sync.unread import WHILE_UNREAD, Unread
 
 Item = TypeVar("Item")
+NOTHING: Final = object()
+"""In place of a value: the instance returned none."""
 CLOCKS_APART: Final = timedelta(seconds=1)
 """The start is stamped by the worker, the XCom by the api-server."""
 
@@ -53,8 +55,11 @@ class Reading:
         return unknown.filter(result_state=ResultState.UNREAD.value).order_by("map_index")
 
     def settle(self, instance: Unread, value: Any, since: datetime | None = None) -> None:
-        """This is the value that Airflow holds, ``since`` then; one that is older than the try is never taken."""
-        if is_stale(since, instance.start_date):
+        """This is the value that Airflow holds, ``since`` then; one that is older than the try is never taken. NOTHING
+        where it holds none."""
+        if value is NOTHING:
+            put_no_result(instance, ResultState.ABSENT)
+        elif is_stale(since, instance.start_date):
             reason = _("What Airflow holds is older than this try.")
             put_no_result(instance, ResultState.UNREADABLE, reason)
         elif is_reference(self.mapped_task, value):
@@ -66,11 +71,11 @@ class Reading:
     def store(self, rows: Sequence[Unread]) -> None:
         """These rows are settled."""
         if rows:
-            self.settle_and_store(list, rows)
+            store_columns(self.claim, rows, RESULT_COLUMNS, before=WHILE_UNREAD)
 
     def settle_and_store(self, settled: Callable[[Sequence[Item]], Sequence[Unread]], items: Sequence[Item]) -> None:
-        """Store the rows that are ``settled`` by these items; as ``store_columns``."""
-        store_columns(self.claim, settled, items, RESULT_COLUMNS, before=WHILE_UNREAD)
+        """Store the rows that are ``settled`` by these items; as ``store_settled``."""
+        store_settled(self.claim, settled, items, RESULT_COLUMNS, before=WHILE_UNREAD)
 
 
 def is_stale(since: datetime | None, start_date: datetime | None) -> bool:

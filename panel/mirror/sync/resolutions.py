@@ -53,7 +53,7 @@ def _resolve(claim: Claim[MappedTask], storages: OpenStorages, rows: Sequence[In
             else:
                 put_result(row, answer, settings.RESULT_PREVIEW_BYTES, rule)
                 resolved += 1
-    store_columns(claim, list, rows, RESULT_COLUMNS)
+    store_columns(claim, rows, RESULT_COLUMNS)
     return resolved
 
 

@@ -13,7 +13,7 @@ from panel.domain.outcomes import ResultState
 from panel.mirror.models import Instance
 from panel.mirror.sync.budget import Budget, Strikes
 from panel.mirror.sync.parallel import connections_to, each
-from panel.mirror.sync.reading import Reading
+from panel.mirror.sync.reading import NOTHING, Reading
 from panel.mirror.sync.rows import put_no_result
 from panel.mirror.sync.runs import is_finished
 from panel.mirror.sync.unread import Unread, unread_rows
@@ -38,6 +38,7 @@ def read_singly(reading: Reading) -> bool:
     odd: list[tuple[Unread, AirflowError]] = []  # unreadable, unless Airflow turns out to be unwell
     address = reading.address  # known before the threads start: they must not ask the database
     answers = each(
+        reading.airflow,
         _most_telling(reading),
         lambda instance: _read(reading.airflow, address, instance.map_index),
         connections=connections_to(reading.mapped_task.run.dag.server),
@@ -92,7 +93,7 @@ def _settle(reading: Reading, instance: Unread, answer: XCom | AirflowError | No
     if isinstance(answer, AirflowError):
         raise answer
     if answer is None:
-        put_no_result(instance, ResultState.ABSENT)
+        reading.settle(instance, NOTHING)
     else:
         reading.settle(instance, answer.value, answer.timestamp)
 

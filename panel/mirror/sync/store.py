@@ -21,6 +21,7 @@ from panel.mirror.sync.upserts import upsert_instances
 
 Item = TypeVar("Item")
 Row = TypeVar("Row", Instance, Unread)
+NOT_KNOWN: Final[Mapping[str, Any]] = MappingProxyType({})
 PART: Final = 2_000
 """Rows that are settled while the database writes as many."""
 BATCH: Final = 1_000
@@ -50,17 +51,24 @@ def store(claim: Claim[MappedTask], changed: Sequence[Instance], gone: Collectio
 
 
 def store_columns(
+    claim: Claim[MappedTask], rows: Sequence[Row], columns: Sequence[str], *, before: Mapping[str, Any] = NOT_KNOWN
+) -> None:
+    """As ``store``, of rows that were read from the database and only these columns: a fraction of the work.
+    MOST_AT_ONCE rows at most. ``before`` as in ``update_statements``. Raises ClaimLost.
+    """
+    store_settled(claim, lambda part: part, rows, columns, before=before)
+
+
+def store_settled(
     claim: Claim[MappedTask],
     settled: Callable[[Sequence[Item]], Sequence[Row]],
     items: Sequence[Item],
     columns: Sequence[str],
     *,
-    before: Mapping[str, Any] = MappingProxyType({}),
+    before: Mapping[str, Any] = NOT_KNOWN,
 ) -> None:
-    """As ``store``, of rows that were read from the database and only these columns: a fraction of the work. Written
-    are the rows that are ``settled`` by these items, MOST_AT_ONCE at most. That runs in a thread, for the next PART
-    while the database writes the rows of the one before, and must not touch the database. ``before`` as in
-    ``update_statements``. Raises ClaimLost.
+    """As ``store_columns``, of the rows that are ``settled`` by these items. That runs in a thread, for the next PART
+    while the database writes the rows of the one before, and must not touch the database.
     """
     changed, fields = list[Row](), claim.row.result_fields
 
@@ -78,7 +86,8 @@ def store_columns(
         for rows, statements in one_ahead(prepared, parts):
             execute(statements)
             changed += rows
-        _roll_up(claim.row, changed, fields)
+        if changed:
+            _roll_up(claim.row, changed, fields)
 
 
 def _numbered(mapped_task: MappedTask, changed: Sequence[Row], fields: list[dict[str, Any]]) -> list[dict[str, Any]]:
