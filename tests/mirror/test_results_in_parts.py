@@ -13,7 +13,7 @@ from panel.mirror.claims import claim
 from panel.mirror.models import Instance, InstanceResult, MappedTask
 from panel.mirror.sync import rollups, store
 from panel.mirror.sync.ahead import one_ahead
-from panel.mirror.sync.reading import NOTHING, Reading
+from panel.mirror.sync.reading import NO_VALUE, Reading
 
 WAYS = pytest.mark.parametrize("way", ["plugin", "wait"])
 
@@ -114,7 +114,7 @@ def test_the_thread_that_judges_opens_no_connection_to_the_database(in_parts, sy
     settle, seen = Reading.settle, set()
 
     def settle_and_see(self, instance, value, since=None):
-        if value is not NOTHING:
+        if value is not NO_VALUE:
             value = f"s3://bucket/etl/r1/work/{instance.map_index:08x}-0000-4000-8000-000000000000"  # looked at closely
         settle(self, instance, value, since)
         seen.add((threading.current_thread() is threading.main_thread(), connection.connection is None))

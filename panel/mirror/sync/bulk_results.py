@@ -22,7 +22,7 @@ from panel.airflow import (
 )
 from panel.domain import states
 from panel.mirror.models import Instance
-from panel.mirror.sync.reading import NOTHING, Reading, is_stale
+from panel.mirror.sync.reading import NO_VALUE, Reading, is_stale
 from panel.mirror.sync.unread import Unread, unread_rows
 
 BATCH: Final = 10_000
@@ -71,7 +71,7 @@ def read_by_wait(reading: Reading) -> None:
 
     def settled(part: Sequence[Unread]) -> Sequence[Unread]:
         for instance in part:
-            reading.settle(instance, values.pop(instance.map_index, NOTHING))
+            reading.settle(instance, values.pop(instance.map_index, NO_VALUE))
         return part
 
     while unread:
@@ -119,7 +119,7 @@ def _settle_page(reading: Reading, rows: Sequence[MappedResult]) -> None:
             instance = waiting.get((row.map_index, row.try_number))
             if instance is None or row.truncated or row.state != states.SUCCESS:
                 continue
-            reading.settle(instance, row.value if row.has_value else NOTHING, row.timestamp)
+            reading.settle(instance, row.value if row.has_value else NO_VALUE, row.timestamp)
             done.append(instance)
         return done
 

@@ -23,7 +23,7 @@ from panel.mirror.sync.store import store_columns, store_settled
 from panel.mirror.sync.unread import WHILE_UNREAD, Unread
 
 Item = TypeVar("Item")
-NOTHING: Final = object()
+NO_VALUE: Final = object()
 """In place of a value: the instance returned none."""
 CLOCKS_APART: Final = timedelta(seconds=1)
 """The start is stamped by the worker, the XCom by the api-server."""
@@ -55,9 +55,9 @@ class Reading:
         return unknown.filter(result_state=ResultState.UNREAD.value).order_by("map_index")
 
     def settle(self, instance: Unread, value: Any, since: datetime | None = None) -> None:
-        """This is the value that Airflow holds, ``since`` then; one that is older than the try is never taken. NOTHING
+        """This is the value that Airflow holds, ``since`` then; one that is older than the try is never taken. NO_VALUE
         where it holds none."""
-        if value is NOTHING:
+        if value is NO_VALUE:
             put_no_result(instance, ResultState.ABSENT)
         elif is_stale(since, instance.start_date):
             reason = _("What Airflow holds is older than this try.")

@@ -13,7 +13,7 @@ from panel.domain.outcomes import ResultState
 from panel.mirror.models import Instance
 from panel.mirror.sync.budget import Budget, Strikes
 from panel.mirror.sync.parallel import connections_to, each
-from panel.mirror.sync.reading import NOTHING, Reading
+from panel.mirror.sync.reading import NO_VALUE, Reading
 from panel.mirror.sync.rows import put_no_result
 from panel.mirror.sync.runs import is_finished
 from panel.mirror.sync.unread import Unread, unread_rows
@@ -93,7 +93,7 @@ def _settle(reading: Reading, instance: Unread, answer: XCom | AirflowError | No
     if isinstance(answer, AirflowError):
         raise answer
     if answer is None:
-        reading.settle(instance, NOTHING)
+        reading.settle(instance, NO_VALUE)
     else:
         reading.settle(instance, answer.value, answer.timestamp)
 
