@@ -22,8 +22,7 @@ test: venv ## The tests; they need no network, no root, no service
 	@$(BIN)/pytest -n 2 --dist worksteal -m "not live and not browser and not compat and not soak" -q $(PYTEST_ARGS)
 
 live: venv ## The live tests: they start a real Airflow themselves
-	@$(BIN)/pytest -n 2 --dist loadgroup -m "live and not alone" -q
-	@$(BIN)/pytest -m "live and alone" -q
+	@$(BIN)/pytest -m live -q
 
 compat: venv ## Sync, retries, marks and plug-in on real Airflow 3.0, 3.1, 3.2 and 3.3, one after the other
 	@$(BIN)/pytest tests/compat -m compat -q

@@ -1,6 +1,5 @@
 """One real Airflow for a whole live session: `real_airflow`, with the example Dags and the contract suite's own."""
 
-import fcntl
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -61,13 +60,11 @@ def real_airflow(
 
 
 def make_environment() -> None:
-    """Costs nothing when it is there and unchanged. One process at a time: the others find it made."""
+    """Costs nothing when it is there and unchanged."""
     VENV.parent.mkdir(mode=0o700, exist_ok=True)
-    with VENV.with_suffix(".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        subprocess.run(
-            [REPOSITORY / "scripts" / "venv.sh", "var/airflow", "requirements/airflow.txt", "airflow_plugin"],
-            cwd=REPOSITORY,
-            check=True,
-            timeout=600,
-        )
+    subprocess.run(
+        [REPOSITORY / "scripts" / "venv.sh", "var/airflow", "requirements/airflow.txt", "airflow_plugin"],
+        cwd=REPOSITORY,
+        check=True,
+        timeout=600,
+    )

@@ -108,7 +108,6 @@ def foreseen_and_run(airflow, panel, ask, asked: Asked) -> Compared:
     return Compared(told, instances_of(backfill), took)
 
 
-@pytest.mark.alone
 def test_the_forecast_is_within_a_fifth_of_what_then_ran(airflow, panel, deployer):
     """A second time, from more history, where something else took this machine during the first."""
     ask = {"user": deployer, "server": Server.objects.get(slug="live"), "dag_id": DAG}

@@ -12,12 +12,11 @@ import pytest
 
 from examples.demo.airflow import AirflowStandalone
 from examples.demo.sources import XCOM_THRESHOLD_BYTES, xcoms_in
-from tests.live.airflow_server import DAGS, VENV, make_environment
+from tests.live.airflow_server import DAGS, FIRST_PORT, VENV, make_environment
 from tests.live.story import InAirflow, Panel, add_server
 
 pytestmark = pytest.mark.django_db(transaction=True, serialized_rollback=True)
 
-PORT = 18190
 DAG, OTHER = "heavy_data", "resilient_processing"
 
 
@@ -29,7 +28,7 @@ def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AirflowStandal
         venv=VENV,
         home=home / "airflow",
         dags={"examples": DAGS["examples"]},
-        port=PORT,
+        port=FIRST_PORT,
         environment={"MAPBOARD_EXAMPLES_RETRY_SECONDS": "1", **xcoms_in(home / "xcoms")},
     ) as airflow:
         airflow.wait_for_dags([DAG, OTHER])
