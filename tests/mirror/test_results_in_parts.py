@@ -14,6 +14,7 @@ from panel.mirror.models import Instance, InstanceResult, MappedTask
 from panel.mirror.sync import rollups, store
 from panel.mirror.sync.ahead import one_ahead
 from panel.mirror.sync.reading import NO_VALUE, Reading
+from panel.servers.slots import LeasedSlots
 
 WAYS = pytest.mark.parametrize("way", ["plugin", "wait"])
 
@@ -133,3 +134,17 @@ def test_a_page_that_settles_nothing_counts_nothing_again(in_parts, sync, etl, m
     Reading(etl, held, DEFAULT_RULE).settle_and_store(lambda _part: [], range(20))
     version = MappedTask.objects.get(pk=task.pk).version
     assert version == task.version
+
+
+@pytest.mark.django_db
+def test_reads_one_by_one_hand_their_slots_on(in_parts, sync, monkeypatch):
+    handing_on, crowds = LeasedSlots.handing_on, []
+
+    def noted(self):
+        crowds.append(self.key)
+        return handing_on(self)
+
+    monkeypatch.setattr(LeasedSlots, "handing_on", noted)
+    task = sync(in_parts("single"))
+    assert task.results_reader == "single"
+    assert crowds
